@@ -1,0 +1,47 @@
+# Two commands do everything: `make demo` and `make test`. Both set up `.venv` first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lint types docs lock clean
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+# requirements.lock pins every extra with hashes; the project itself is installed editable, without its
+# dependencies, so nothing outside the lock is ever resolved.
+$(STAMP): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("Lockstep needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=python3.12 or the like") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(STAMP)  ## set up, sweep five strategies on synthetic bars, name the report
+	$(BIN)/toolkit demo
+
+test: $(STAMP)  ## set up, run lint, types and every test
+	$(MAKE) --no-print-directory check
+
+check: lint types  ## lint, types, tests
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## run the benchmarks of tests/bench and print their tables
+	$(BIN)/python -m tests.bench
+
+lock: ## rewrite requirements.lock (needs uv)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+	  --all-extras --quiet pyproject.toml --output-file requirements.lock --custom-compile-command "make lock"
+
+clean:  ## remove the environment and caches, keep the data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

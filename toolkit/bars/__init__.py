@@ -1,0 +1,1 @@
+"""Bars: the store, file import, download, intervals, synthetic bars, quality checks."""

@@ -1,0 +1,52 @@
+"""The exception tree. Every error a user can cause is a `LockstepError` and says what, its value, the rule, the remedy.
+
+LockstepError
+├── InputError            a value the caller gave breaks a rule (exit code 2)
+│   ├── UnknownNameError  no such strategy, parameter, factor, symbol or interval ("did you mean")
+│   ├── BarsError         bars that break the rules of a series
+│   └── StrategyError     a strategy raised, or returned the wrong shape or dtype
+├── StoreError            the bars database cannot be used as asked (held, damaged, disagreeing data)
+└── RunError              a run folder cannot be written or read
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LockstepError(Exception):
+    """Root of all errors that Lockstep raises on purpose; its text is one sentence for a person."""
+
+
+class InputError(LockstepError):
+    """A value that the caller gave breaks a rule."""
+
+
+class UnknownNameError(InputError):
+    """A name that is not in the set it must come from."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=3, cutoff=0.5)
+        if near:
+            hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
+        elif names:
+            hint = f"known: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
+        else:
+            hint = f"no {kind} is known here"
+        super().__init__(f"unknown {kind} {name!r}: {hint}{' ' + remedy if remedy else ''}")
+
+
+class BarsError(InputError):
+    """Bars that break the rules of a series; names the first offending bar."""
+
+
+class StrategyError(InputError):
+    """A strategy raised, or returned arrays of the wrong shape or dtype."""
+
+
+class StoreError(LockstepError):
+    """The bars database cannot be used as asked."""
+
+
+class RunError(LockstepError):
+    """A run folder cannot be written or read."""

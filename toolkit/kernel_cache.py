@@ -1,0 +1,93 @@
+"""Where numba keeps compiled code: a folder named by a hash of every source that compiled code can come from.
+
+numba's own on-disk cache looks at the file of the function that is called and not at the files of the functions that
+it calls, so an edited helper would go on running in its old form. Here an edit to any toolkit or strategy source names
+another folder, and everything is compiled anew.
+"""
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import llvmlite
+import numba
+import numpy as np
+
+# How many hashed folders are kept; older ones are deleted when a new one is made.
+KEPT_FOLDERS = 8
+_TOOLKIT = Path(__file__).parent
+
+
+def cache_root() -> Path:
+    """`LOCKSTEP_CACHE_DIR`, else the user's cache folder."""
+    named = os.environ.get("LOCKSTEP_CACHE_DIR")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lockstep" / "kernels"
+
+
+def source_files(modules: Iterable[str]) -> list[Path]:
+    """Every `.py` file of the toolkit and of the named modules or packages, found without importing the last part."""
+    roots = [_TOOLKIT]
+    for name in modules:
+        with contextlib.suppress(ImportError, ValueError):
+            spec = find_spec(name)
+            if spec is None:
+                continue
+            if spec.submodule_search_locations:
+                roots += [Path(p) for p in spec.submodule_search_locations]
+            elif spec.origin:
+                roots.append(Path(spec.origin))
+    files = {f.resolve() for root in roots for f in ([root] if root.is_file() else root.rglob("*.py"))}
+    return sorted(files)
+
+
+def source_hash(modules: Iterable[str]) -> str:
+    """Hex digest over sources, compiler versions and processor: what decides the compiled code."""
+    digest = hashlib.sha256()
+    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__, platform.machine())
+    digest.update(repr(versions).encode())
+    for file in source_files(modules):
+        digest.update(file.name.encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def cache_dir(modules: Iterable[str]) -> Path:
+    return cache_root() / source_hash(modules)
+
+
+def activate(modules: Iterable[str]) -> Path:
+    """Point numba at the folder of these sources, for functions decorated from now on."""
+    folder = cache_dir(modules)
+    numba.config.CACHE_DIR = str(folder)
+    if not folder.exists():
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            _forget_old(folder.parent)
+    else:
+        with contextlib.suppress(OSError):
+            os.utime(folder)
+    return folder
+
+
+@contextlib.contextmanager
+def keyed_by(modules: Iterable[str]) -> Iterator[Path]:
+    """`activate` for the length of a block that imports those modules."""
+    before = numba.config.CACHE_DIR
+    try:
+        yield activate(modules)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _forget_old(root: Path) -> None:
+    folders = sorted((f for f in root.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime, reverse=True)
+    for folder in folders[KEPT_FOLDERS:]:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,245 @@
+"""The strategy contract and its registry.
+
+A strategy is one file: a `Params` NamedTuple with defaults and one function from bars to `Signals`, decorated with
+`@strategy`. The same function is called on years of history and, live, on a window of exactly its lookback.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, get_type_hints
+
+import numpy as np
+
+from toolkit import kernel_cache, settings
+from toolkit.bars.intervals import floor_ts, interval_ms
+from toolkit.bars.series import Bars
+from toolkit.errors import InputError, StrategyError, UnknownNameError
+from toolkit.types import BoolArray, FloatArray
+
+
+class Signals(NamedTuple):
+    """What a strategy says, one element a bar of the main clock; each is known at that bar's close.
+
+    enter_long, enter_short, exit_long, exit_short : bool[n], level-triggered. Enter and exit on one side: no entry.
+    stop_distance, target_distance : float64[n], price units from the fill; NaN = none.
+    """
+
+    enter_long: BoolArray
+    enter_short: BoolArray
+    exit_long: BoolArray
+    exit_short: BoolArray
+    stop_distance: FloatArray
+    target_distance: FloatArray
+
+
+# An int is a number of closed bars of the signal interval. A mapping names it per interval: {"signal": 240, "1d": 3}
+# is 240 signal bars and three closed daily bars; "1d": 0 is the day so far.
+Lookback: TypeAlias = int | Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A registered strategy.
+
+    Attributes
+    ----------
+    name : the function's name; unique.
+    function : `(Bars, Params) -> Signals`.
+    params_type : NamedTuple class, every field with a default.
+    intervals : signal intervals it is meant for.
+    lookback : how much closed history its newest value depends on (see `Lookback`).
+    peers : symbols whose bars it reads besides its own.
+    native : higher intervals that it reads with `source="native"`.
+    """
+
+    name: str
+    function: Callable[[Bars, Any], Signals]
+    params_type: type[Any]
+    intervals: tuple[str, ...]
+    lookback: Callable[[Any], Lookback]
+    peers: tuple[str, ...] = ()
+    native: tuple[str, ...] = ()
+    doc: str = field(default="", compare=False)
+
+    @property
+    def source_file(self) -> Path:
+        return Path(inspect.getfile(self.function))
+
+    def params(self, values: Mapping[str, Any] | None = None) -> Any:
+        """Params from a mapping over the defaults; unknown names and wrong types are `InputError`s."""
+        given = dict(values or {})
+        hints = get_type_hints(self.params_type)
+        for name, value in given.items():
+            if name not in hints:
+                raise UnknownNameError(f"parameter of {self.name}", name, hints)
+            given[name] = _as_type(self.name, name, value, hints[name])
+        return self.params_type(**given)
+
+    def signals(self, bars: Bars, params: Any) -> Signals:
+        """Run the function and check what it returns.
+
+        Raises
+        ------
+        StrategyError : it raised, or an array has the wrong length or dtype; names the strategy, array and value.
+        """
+        try:
+            signals = self.function(bars, params)
+        except InputError:
+            raise
+        except Exception as error:
+            where = traceback_line(error, self.source_file)
+            raise StrategyError(
+                f"strategy {self.name} raised {type(error).__name__}: {error} ({where}; {bars.symbol} {bars.interval}, "
+                f"{params})"
+            ) from error
+        return checked_signals(signals, len(bars), f"strategy {self.name}")
+
+    def lookback_start(self, bars: Bars, index: int, params: Any) -> int:
+        """Open time (epoch ms) of the earliest base bar that the value at `index` may depend on."""
+        return lookback_start(self.lookback(params), bars.interval, int(bars.ts[index]))
+
+
+def lookback_start(lookback: Lookback, interval: str, ts_ms: int) -> int:
+    """Epoch ms at which history must begin for the bar of `interval` opening at `ts_ms` to have its exact value."""
+    named: Mapping[str, int] = lookback if isinstance(lookback, Mapping) else {"signal": int(lookback)}
+    known_ms = ts_ms + interval_ms(interval)
+    starts = [ts_ms]
+    for name, bars in named.items():
+        if bars < 0 or int(bars) != bars:
+            raise InputError(f"lookback of {name!r} must be a whole number of bars from 0, was {bars!r}")
+        if name == "signal":
+            starts.append(known_ms - int(bars) * interval_ms(interval))
+        else:
+            step = interval_ms(name)
+            # The day (week, hour) that this bar belongs to, and so many whole ones before it.
+            starts.append(floor_ts(ts_ms, step) - int(bars) * step)
+    return min(starts)
+
+
+def checked_signals(signals: Any, n: int, who: str) -> Signals:
+    """`signals` with every array contiguous, or a `StrategyError` that names the array that breaks the contract."""
+    if not isinstance(signals, Signals):
+        raise StrategyError(f"{who} must return Signals, returned {type(signals).__name__}")
+    for name, array in zip(Signals._fields, signals, strict=True):
+        wanted: Any = np.float64 if name.endswith("_distance") else np.bool_
+        if not isinstance(array, np.ndarray):
+            raise StrategyError(f"{who}: {name} must be a numpy array, was {type(array).__name__}")
+        if array.shape != (n,):
+            raise StrategyError(f"{who}: {name} must have shape ({n},), one value a bar, was {array.shape}")
+        if array.dtype != wanted:
+            raise StrategyError(f"{who}: {name} must have dtype {np.dtype(wanted)}, was {array.dtype}")
+    return Signals(*map(np.ascontiguousarray, signals))
+
+
+def traceback_line(error: BaseException, file: Path) -> str:
+    """`file.py:12` of the innermost frame in `file`, for a message without a traceback."""
+    line, tb = 0, error.__traceback__
+    while tb is not None:
+        if Path(tb.tb_frame.f_code.co_filename) == file:
+            line = tb.tb_lineno
+        tb = tb.tb_next
+    return f"{file.name}:{line}" if line else file.name
+
+
+def _as_type(strategy: str, name: str, value: Any, wanted: Any) -> Any:
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if wanted in (int, float, bool, str) and type(value) is not wanted:
+        raise InputError(
+            f"parameter {name!r} of {strategy} must be {wanted.__name__}, was {value!r} ({type(value).__name__})"
+        )
+    return value
+
+
+_REGISTRY: dict[str, Strategy] = {}
+_LOADED: set[tuple[str, ...]] = set()
+
+SignalFunction: TypeAlias = Callable[[Bars, Any], Signals]
+
+
+def strategy(
+    *,
+    intervals: Iterable[str],
+    lookback: Callable[[Any], Lookback],
+    peers: Iterable[str] = (),
+    native: Iterable[str] = (),
+) -> Callable[[SignalFunction], SignalFunction]:
+    """Register a signal function; its second parameter is annotated with a NamedTuple of defaults."""
+
+    def register(function: SignalFunction) -> SignalFunction:
+        name = function.__name__
+        hints = get_type_hints(function)
+        names = list(inspect.signature(function).parameters)
+        params_type = hints.get(names[1]) if len(names) == 2 else None
+        if not (isinstance(params_type, type) and issubclass(params_type, tuple) and hasattr(params_type, "_fields")):
+            raise StrategyError(f"strategy {name} must be `def {name}(bars: Bars, p: Params)` with a NamedTuple Params")
+        missing = set(params_type._fields) - set(params_type._field_defaults)  # type: ignore[attr-defined]
+        if missing:
+            raise StrategyError(f"strategy {name}: every parameter needs a default, {sorted(missing)} have none")
+        for interval in intervals:
+            interval_ms(interval)
+        known = _REGISTRY.get(name)
+        if known is not None and known.source_file != Path(inspect.getfile(function)):
+            raise StrategyError(
+                f"strategy name {name!r} is taken by {known.source_file}; rename the one in {inspect.getfile(function)}"
+            )
+        _REGISTRY[name] = Strategy(
+            name, function, params_type, tuple(intervals), lookback, tuple(peers), tuple(native),
+            inspect.getdoc(function) or "",
+        )  # fmt: skip
+        return function
+
+    return register
+
+
+def load_strategies(modules: Iterable[str] | None = None) -> dict[str, Strategy]:
+    """Import the strategy modules (packages with all their submodules) and return the registry, by name.
+
+    `modules` defaults to `[tool.lockstep] strategies` of the nearest `pyproject.toml`. Compiled code is cached under a
+    hash of their sources. A module that cannot be imported is a `StrategyError` that names the file and line.
+    """
+    names = tuple(modules) if modules is not None else settings.strategy_modules()
+    if names in _LOADED:
+        return dict(_REGISTRY)
+    root = str(settings.project_root())
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    with kernel_cache.keyed_by(names):
+        for name in names:
+            _import_tree(name)
+    _LOADED.add(names)
+    return dict(_REGISTRY)
+
+
+def get_strategy(name: str, modules: Iterable[str] | None = None) -> Strategy:
+    """The strategy of that name, or `UnknownNameError` with the nearest names."""
+    known = load_strategies(modules)
+    if name not in known:
+        raise UnknownNameError("strategy", name, known)
+    return known[name]
+
+
+def _import_tree(name: str) -> None:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise StrategyError(
+                f"strategy module {name!r} cannot be found; name an importable module with --strategies or in "
+                f"pyproject.toml's [tool.lockstep] strategies"
+            ) from None
+        raise StrategyError(f"strategy module {name!r} needs {error.name!r}, which is not installed") from error
+    except Exception as error:
+        if isinstance(error, StrategyError):
+            raise
+        raise StrategyError(f"strategy module {name!r} raised {type(error).__name__}: {error}") from error
+    for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
+        if not info.name.startswith("_"):
+            _import_tree(f"{name}.{info.name}")
