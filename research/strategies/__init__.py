@@ -1,0 +1,1 @@
+"""The strategies, one file each; every module here is found by `toolkit strategies`."""
