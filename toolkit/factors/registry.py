@@ -1,0 +1,181 @@
+"""The registry of factors: names, parameters and how many closed bars each value depends on.
+
+Rules that hold for every factor:
+
+* One float64 a bar. The value at bar `t` depends on the `lookback` closed bars that end with `t`, and on absolute time;
+  it is bit for bit the same for any loaded history that has those bars. It is known, and may be traded, at the close of
+  bar `t`, so the earliest fill is the open of `t + 1`.
+* NaN where history is too short. Ordinary factors: bars `0 .. lookback - 2`. Factors of the day (`day_state`): the bars
+  of a day whose first bar is not loaded. `lookback` of those is a whole day; in a strategy's lookback `{"1d": 0}`, the
+  day so far, is enough as well.
+* NaN where the value is undefined (zero divided by zero), and where unknown (NaN) volume is in the window.
+* Filled bars count as flat bars.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from toolkit.bars.intervals import DAY_MS
+from toolkit.bars.series import Bars
+from toolkit.errors import InputError, UnknownNameError
+from toolkit.types import FloatArray
+
+FactorParam: TypeAlias = int | str
+FactorFunction: TypeAlias = Callable[..., FloatArray]
+FactorLookback: TypeAlias = Callable[..., int]
+
+
+@dataclass(frozen=True)
+class Param:
+    """A factor's parameter; its type is that of the default. Whole numbers lie in `minimum .. maximum`."""
+
+    name: str
+    default: FactorParam
+    minimum: int = 1
+    maximum: int | None = None
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A registered factor.
+
+    Attributes
+    ----------
+    name : unique; what `Bars.factor` is asked for.
+    function : `(bars, *params) -> float64[n]`; `compute` calls it, checks its parameters and sets early bars NaN.
+    params : its parameters in order.
+    lookback : `(interval_ms, *params) -> bars`; see `factor_lookback`.
+    doc : text of the function; its first line says what the value is, and its unit.
+    day_state : the value belongs to the UTC day so far, and is known as soon as the day's first bar is loaded.
+    """
+
+    name: str
+    function: FactorFunction
+    params: tuple[Param, ...]
+    lookback: FactorLookback
+    doc: str
+    day_state: bool = False
+
+    @property
+    def defaults(self) -> dict[str, FactorParam]:
+        return {p.name: p.default for p in self.params}
+
+    @property
+    def signature(self) -> str:
+        """Name and parameters with defaults, such as `atr(window=14)`."""
+        inside = ", ".join(f"{p.name}={p.default}" for p in self.params)
+        return f"{self.name}({inside})" if inside else self.name
+
+
+_REGISTRY: dict[str, Factor] = {}
+
+
+def factor(
+    name: str, *, params: Iterable[Param] = (), lookback: FactorLookback, day_state: bool = False
+) -> Callable[[FactorFunction], FactorFunction]:
+    """Register `(bars, *params) -> float64[n]` under a name; `lookback` is `(interval_ms, *params) -> bars`.
+
+    The function's text becomes the factor's documentation. A name that is taken by another function is an `InputError`.
+    """
+
+    def register(function: FactorFunction) -> FactorFunction:
+        known = _REGISTRY.get(name)
+        if known is not None and known.function.__module__ != function.__module__:
+            raise InputError(
+                f"factor name {name!r} is taken by {known.function.__module__}; rename the one in {function.__module__}"
+            )
+        doc = " ".join((function.__doc__ or "").split())
+        _REGISTRY[name] = Factor(name, function, tuple(params), lookback, doc, day_state)
+        return function
+
+    return register
+
+
+def factor_names() -> list[str]:
+    """Names of all registered factors, in order of the alphabet."""
+    return sorted(_REGISTRY)
+
+
+def get_factor(name: str) -> Factor:
+    """The factor of that name, or `UnknownNameError` with the nearest names."""
+    if name not in _REGISTRY:
+        raise UnknownNameError("factor", name, _REGISTRY)
+    return _REGISTRY[name]
+
+
+def factor_lookback(name: str, interval_ms: int, *params: float | str) -> int:
+    """Number of closed bars of the series, the current one included, that the value at a bar depends on.
+
+    Parameters
+    ----------
+    name : a registered factor.
+    interval_ms : length of the series' bars; only factors of the day depend on it.
+    params : as for `Bars.factor`; those left out have their defaults.
+
+    Raises
+    ------
+    UnknownNameError, InputError : no such factor; wrong number, type or size of parameters; a factor of the day on bars
+        longer than a day.
+    """
+    found = get_factor(name)
+    return _lookback(found, interval_ms, checked_params(found, params))
+
+
+def compute(name: str, bars: Bars, params: tuple[float | str, ...] = ()) -> FloatArray:
+    """float64[n]: the named factor at every bar, NaN where its lookback is not covered (rules: this module's text).
+
+    Not memoised; `Bars.factor` is, and calls this.
+
+    Raises
+    ------
+    UnknownNameError, InputError : as for `factor_lookback`.
+    """
+    found = get_factor(name)
+    checked = checked_params(found, params)
+    lookback = _lookback(found, bars.interval_ms, checked)
+    if len(bars) == 0 or (lookback > len(bars) and not found.day_state):
+        return np.full(len(bars), np.nan)
+    values = found.function(bars, *checked)
+    if found.day_state:
+        return values
+    if not values.flags.writeable:
+        values = values.copy()
+    values[: lookback - 1] = np.nan
+    return values
+
+
+def checked_params(found: Factor, params: tuple[float | str, ...]) -> tuple[FactorParam, ...]:
+    """Parameters in full: defaults for those left out, whole numbers as `int`; an `InputError` says what is wrong."""
+    if len(params) > len(found.params):
+        takes = ", ".join(p.name for p in found.params) or "none"
+        raise InputError(f"factor {found.name} takes {len(found.params)} parameters ({takes}), was given {params!r}")
+    given = params + tuple(p.default for p in found.params[len(params) :])
+    return tuple(_checked(found.name, spec, value) for spec, value in zip(found.params, given, strict=True))
+
+
+def _checked(name: str, spec: Param, value: object) -> FactorParam:
+    if isinstance(spec.default, str):
+        if not isinstance(value, str) or not value:
+            raise InputError(f"{spec.name} of factor {name} must be a text such as {spec.default!r}, was {value!r}")
+        return value
+    # A grid made with numpy, or read from TOML, may say 20.0.
+    if not isinstance(value, int | float | np.integer) or isinstance(value, bool) or value != value // 1:
+        raise InputError(f"{spec.name} of factor {name} must be a whole number, was {value!r}")
+    whole = int(value)
+    if whole < spec.minimum:
+        raise InputError(f"{spec.name} of factor {name} must be at least {spec.minimum}, was {whole}")
+    if spec.maximum is not None and whole > spec.maximum:
+        raise InputError(f"{spec.name} of factor {name} must be at most {spec.maximum}, was {whole}")
+    return whole
+
+
+def _lookback(found: Factor, interval_ms: int, params: tuple[FactorParam, ...]) -> int:
+    if found.day_state and interval_ms > DAY_MS:
+        raise InputError(
+            f"factor {found.name} is a state of the day and needs bars of at most 1d, "
+            f"was asked of bars of {interval_ms // DAY_MS} days; ask it of bars.at('1d')"
+        )
+    return int(found.lookback(interval_ms, *params))
