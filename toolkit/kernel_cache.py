@@ -12,12 +12,9 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-
-import llvmlite
-import numba
-import numpy as np
 
 # How many hashed folders are kept; older ones are deleted when a new one is made.
 KEPT_FOLDERS = 8
@@ -51,7 +48,7 @@ def source_files(modules: Iterable[str]) -> list[Path]:
 def source_hash(modules: Iterable[str]) -> str:
     """Hex digest over sources, compiler versions and processor: what decides the compiled code."""
     digest = hashlib.sha256()
-    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__, platform.machine())
+    versions = (sys.version, version("numba"), version("llvmlite"), version("numpy"), platform.machine())
     digest.update(repr(versions).encode())
     for file in source_files(modules):
         digest.update(file.name.encode() + b"\0")
@@ -66,7 +63,7 @@ def cache_dir(modules: Iterable[str]) -> Path:
 def activate(modules: Iterable[str]) -> Path:
     """Point numba at the folder of these sources, for functions decorated from now on."""
     folder = cache_dir(modules)
-    numba.config.CACHE_DIR = str(folder)
+    _point(str(folder))
     if not folder.exists():
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,11 +77,18 @@ def activate(modules: Iterable[str]) -> Path:
 @contextlib.contextmanager
 def keyed_by(modules: Iterable[str]) -> Iterator[Path]:
     """`activate` for the length of a block that imports those modules."""
-    before = numba.config.CACHE_DIR
+    before = os.environ.get("NUMBA_CACHE_DIR", "")
     try:
         yield activate(modules)
     finally:
-        numba.config.CACHE_DIR = before
+        _point(before)
+
+
+def _point(folder: str) -> None:
+    # numba reads the variable when it is imported; importing it here would cost `toolkit --help` half a second.
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = folder
 
 
 def _forget_old(root: Path) -> None:

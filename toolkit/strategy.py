@@ -133,7 +133,7 @@ def checked_signals(signals: Any, n: int, who: str) -> Signals:
             raise StrategyError(f"{who}: {name} must have shape ({n},), one value a bar, was {array.shape}")
         if array.dtype != wanted:
             raise StrategyError(f"{who}: {name} must have dtype {np.dtype(wanted)}, was {array.dtype}")
-    return Signals(*map(np.ascontiguousarray, signals))
+    return Signals._make(np.ascontiguousarray(array) for array in signals)
 
 
 def traceback_line(error: BaseException, file: Path) -> str:

@@ -1,0 +1,42 @@
+"""The `toolkit` command: one module a command group; here only the root, and errors turned into one sentence.
+
+Modules of this package import typer, the standard library and `toolkit.errors` at the top, and everything else inside
+the command that needs it, so that `toolkit --help` answers at once.
+"""
+
+import sys
+
+import typer
+
+from toolkit.cli import backtest, data, demo, factors, strategies, sweep, verify
+from toolkit.errors import LockstepError
+
+app = typer.Typer(
+    name="toolkit",
+    help="Backtest, sweep and verify systematic crypto strategies. Start with: toolkit demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.add_typer(data.app, name="data")
+app.add_typer(factors.app, name="factors")
+app.add_typer(strategies.app, name="strategies")
+app.add_typer(verify.app, name="verify")
+app.command("demo")(demo.demo)
+app.command("backtest")(backtest.backtest)
+app.command("sweep")(sweep.sweep)
+
+
+def main() -> None:
+    """Entry point: a `LockstepError` is one sentence on stderr and exit code 2, without a traceback."""
+    try:
+        app()
+    except LockstepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,73 @@
+"""Base bars prepared once for any number of simulations: what can trade, masked and block extremes, finer bars."""
+
+import numpy as np
+from numba import njit
+
+from toolkit.bars.intervals import require_multiple
+from toolkit.bars.series import Bars
+from toolkit.engine.types import Market
+from toolkit.errors import InputError
+from toolkit.types import FloatArray, IntArray
+
+BLOCK = 64
+SUPERBLOCK = 4096
+
+
+def prepare_market(bars: Bars, finer: Bars | None = None) -> Market:
+    """The engine's view of a base series; memoised on the bars.
+
+    Parameters
+    ----------
+    bars : the base series (the clock that orders fill on).
+    finer : a finer stored series of the same symbol, for `policy="finer"`.
+    """
+    key = ("market", None if finer is None else id(finer))
+    return bars.memo(key, lambda: _build(bars, finer))
+
+
+def first_t(bars: Bars) -> int:
+    """Absolute number of the first bar: its open time divided by the interval."""
+    return int(bars.ts[0]) // bars.interval_ms if len(bars) else 0
+
+
+def t_to_ts(t: IntArray, base_ms: int) -> IntArray:
+    """Open time in epoch ms of bars by absolute number; -1 stays -1."""
+    return np.where(t < 0, -1, t * base_ms)
+
+
+def _build(bars: Bars, finer: Bars | None) -> Market:
+    can_trade = bars.volume != 0.0
+    low = np.where(can_trade, bars.low, np.inf)
+    high = np.where(can_trade, bars.high, -np.inf)
+    low64, high64 = block_extremes(low, high, BLOCK)
+    low4096, high4096 = block_extremes(low, high, SUPERBLOCK)
+    fine, ratio = (np.empty((0, 4)), 1) if finer is None else _finer_rows(bars, finer)
+    return Market(
+        first_t(bars), bars.open, high, low, bars.close, can_trade, low64, high64, low4096, high4096, fine, ratio
+    )
+
+
+def _finer_rows(bars: Bars, finer: Bars) -> tuple[FloatArray, int]:
+    if finer.symbol != bars.symbol:
+        raise InputError(f"finer bars must be of {bars.symbol}, were of {finer.symbol}")
+    ratio = require_multiple(bars.interval, finer.interval)
+    rows = np.full((len(bars) * ratio, 4), np.nan)
+    if len(bars):
+        slot = (finer.ts - bars.ts[0]) // finer.interval_ms
+        ok = (slot >= 0) & (slot < len(rows)) & (finer.volume != 0.0)
+        for column, values in enumerate((finer.open, finer.high, finer.low, finer.close)):
+            rows[slot[ok], column] = values[ok]
+    return rows, ratio
+
+
+@njit(cache=True, nogil=True)
+def block_extremes(low: FloatArray, high: FloatArray, block: int) -> tuple[FloatArray, FloatArray]:
+    """Lowest low and highest high of each aligned block of `block` bars, the last one partial."""
+    n = (len(low) + block - 1) // block
+    lows = np.full(n, np.inf)
+    highs = np.full(n, -np.inf)
+    for i in range(len(low)):
+        b = i // block
+        lows[b] = min(lows[b], low[i])
+        highs[b] = max(highs[b], high[i])
+    return lows, highs

@@ -1,0 +1,91 @@
+"""From a strategy's arrays to a leg's events on the base clock."""
+
+import operator
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from toolkit.bars.intervals import origin_ms
+from toolkit.bars.series import Bars
+from toolkit.engine.rules import Columns, parse_when
+from toolkit.engine.types import LONG, LegSignals
+from toolkit.errors import InputError
+from toolkit.factors.table import parse_spec
+from toolkit.strategy import Signals
+from toolkit.types import ByteArray, FloatArray, IntArray
+
+_COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_ALL_ACCEPTED = np.empty(0, np.uint8)
+
+
+class SignalClock(NamedTuple):
+    """How signal bars map to base bars; see `LegSignals`."""
+
+    ratio: int
+    origin_bars: int
+    first: int
+
+
+def signal_clock(bars: Bars) -> SignalClock:
+    base_ms = bars.base.interval_ms
+    origin = origin_ms(bars.interval_ms)
+    first = (int(bars.ts[0]) - origin) // bars.interval_ms if len(bars) else 0
+    return SignalClock(bars.interval_ms // base_ms, origin // base_ms, first)
+
+
+def effect_t(bars: Bars, index: IntArray) -> IntArray:
+    """int64: absolute number of the base bar that closes together with each signal bar of `index`."""
+    base_ms = bars.base.interval_ms
+    return (bars.ts[index] + bars.interval_ms) // base_ms - 1
+
+
+def distance_columns(bars: Bars, signals: Signals, columns: Columns) -> FloatArray:
+    """float64[k, n]: the strategy's stop and target distances, then every factor that the rules read."""
+    rows = [signals.stop_distance, signals.target_distance]
+    rows += [parse_spec(spec).values(bars) for spec in columns.distances]
+    return np.ascontiguousarray(np.stack(rows))
+
+
+def gate_bits(bars: Bars, columns: Columns) -> ByteArray:
+    """uint8[n], a bit an exit condition; empty where there is none. A comparison with NaN does not hold."""
+    if not columns.gates:
+        return np.empty(0, np.uint8)
+    bits = np.zeros(len(bars), np.uint8)
+    for when, position in columns.gates.items():
+        spec, compare, number = parse_when(when)
+        bits |= _COMPARE[compare](parse_spec(spec).values(bars), number).astype(np.uint8) << np.uint8(position)
+    return bits
+
+
+def leg_signals(
+    bars: Bars,
+    signals: Signals,
+    side: int,
+    distances: FloatArray,
+    gates: ByteArray,
+    verdicts: ByteArray | None = None,
+) -> LegSignals:
+    """One side's events.
+
+    Parameters
+    ----------
+    bars : the signal-interval bars that `signals` were made from.
+    verdicts : uint8[n] over signal bars, ACCEPTED, VETOED or REJECTED; None accepts every entry.
+    """
+    enter, leave = (
+        (signals.enter_long, signals.exit_long) if side == LONG else (signals.enter_short, signals.exit_short)
+    )
+    entries, exits = np.flatnonzero(enter & ~leave), np.flatnonzero(leave)
+    clock = signal_clock(bars)
+    said = _ALL_ACCEPTED if verdicts is None else verdicts
+    return LegSignals(effect_t(bars, entries), effect_t(bars, exits), distances, gates, said, *clock)
+
+
+def check_verdicts(verdicts: Mapping[int, ByteArray], n: int) -> None:
+    """Verdict arrays must be uint8 of the signal bars' length with values 1 to 3."""
+    for array in verdicts.values():
+        if array.shape != (n,) or array.dtype != np.uint8:
+            raise InputError(f"verdicts must be uint8[{n}], one a signal bar, were {array.dtype}{list(array.shape)}")
+        if len(array) and not 1 <= array.min() <= array.max() <= 3:
+            raise InputError("verdicts must be 1 (accepted), 2 (vetoed) or 3 (rejected)")
