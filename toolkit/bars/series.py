@@ -235,6 +235,7 @@ def from_arrays(
     exchange: str = "arrays",
     native: Mapping[str, Bars] | None = None,
     peers: Mapping[str, Bars] | None = None,
+    checked: bool = False,
 ) -> Bars:
     """Bars from raw arrays: checked, then made regular (missing bars filled flat, volume 0, `filled`).
 
@@ -243,6 +244,7 @@ def from_arrays(
     ts : int64[n], open times in epoch ms, ascending, each on the grid of `interval`.
     open, high, low, close : float64[n], finite, positive, low <= open, close <= high.
     volume : float64[n] or None; NaN = unknown; must not be negative.
+    checked : the arrays are the store's own, which checked them when they were written; they are not checked again.
 
     Raises
     ------
@@ -252,7 +254,8 @@ def from_arrays(
     t = np.ascontiguousarray(ts, dtype=np.int64)
     arrays = [np.ascontiguousarray(a, dtype=np.float64) for a in (open, high, low, close)]
     arrays.append(np.full(len(t), np.nan) if volume is None else np.ascontiguousarray(volume, dtype=np.float64))
-    check_columns(t, *arrays, interval=interval, what=f"{exchange} {symbol} {interval}")
+    if not checked:
+        check_columns(t, *arrays, interval=interval, what=f"{exchange} {symbol} {interval}")
     n = int((t[-1] - t[0]) // step) + 1 if len(t) else 0
     filled = np.zeros(n, np.bool_)
     if n != len(t):

@@ -1,6 +1,7 @@
 """The bars database (DuckDB): bars, their sources, the venues' instruments."""
 
 from toolkit.bars.store.batch import Batch
+from toolkit.bars.store.reader import Reader
 from toolkit.bars.store.records import ImportRecord, ImportResult, Instrument, Origin, SeriesInfo, SeriesKey, Source
 from toolkit.bars.store.store import Store, series_key
 
@@ -10,6 +11,7 @@ __all__ = [
     "ImportResult",
     "Instrument",
     "Origin",
+    "Reader",
     "SeriesInfo",
     "SeriesKey",
     "Source",

@@ -10,8 +10,8 @@ from duckdb import DuckDBPyConnection
 
 from toolkit.bars.columns import COLUMNS, Columns
 from toolkit.bars.store.merge import compare, first_difference
+from toolkit.bars.store.reader import empty_columns, find_series, read_rows
 from toolkit.bars.store.records import ImportResult, SeriesKey, Source
-from toolkit.bars.store.rows import empty_columns, find_series, read_rows
 from toolkit.errors import StoreError
 from toolkit.types import BoolArray
 

@@ -56,7 +56,7 @@ def connected(path: Path, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]
     try:
         if write and not path.exists():
             _create(path)
-        connection = _open(path, write, deadline)
+        connection = _open(path, write, deadline) if path.exists() else _nothing()
         with _translated(path), contextlib.closing(connection):
             if not write:
                 yield connection
@@ -134,6 +134,13 @@ def _translated(path: Path) -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0]
+
+
+def _nothing() -> duckdb.DuckDBPyConnection:
+    """A store that was never written to."""
+    connection = duckdb.connect(":memory:")
+    connection.execute(CREATE)
+    return connection
 
 
 def _create(path: Path) -> None:

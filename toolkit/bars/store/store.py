@@ -9,42 +9,13 @@ from toolkit.bars.columns import Columns, checked, fingerprint
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.store.batch import Batch
 from toolkit.bars.store.connection import connected
+from toolkit.bars.store.reader import Reader
 from toolkit.bars.store.records import ImportRecord, ImportResult, Instrument, Origin, SeriesInfo, SeriesKey, Source
-from toolkit.bars.store.rows import empty_columns, find_series, read_rows
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.settings import data_dir
 
-KEYS = """
-SELECT exchange, symbol, "interval", origin FROM series ORDER BY exchange, symbol, "interval", origin
-"""
-
-LAST_TS = """
-SELECT epoch_ms(max(ts)) FROM bars WHERE series_id = ?
-"""
-
-SERIES = """
-SELECT s.exchange, s.symbol, s."interval", s.origin, b.n, epoch_ms(b.first_ts), epoch_ms(b.last_ts), i.n
-FROM series s
-JOIN (SELECT series_id, count(*) AS n, min(ts) AS first_ts, max(ts) AS last_ts FROM bars GROUP BY series_id) b
-    USING (series_id)
-JOIN (SELECT series_id, count(*) AS n FROM imports GROUP BY series_id) i USING (series_id)
-ORDER BY s.exchange, s.symbol, s."interval", s.origin
-"""
-
-IMPORTS = """
-SELECT i.import_id, s.exchange, s.symbol, s."interval", s.origin, i.kind, i.name, i.sha256,
-    i.rows_new, i.rows_same, i.rows_replaced, epoch_ms(i.first_ts), epoch_ms(i.last_ts), epoch_ms(i.imported_at)
-FROM imports i JOIN series s USING (series_id)
-ORDER BY i.import_id
-"""
-
 PUT_INSTRUMENT = """
 INSERT OR REPLACE INTO instruments (exchange, symbol, tick, lot, min_qty, min_notional) VALUES (?, ?, ?, ?, ?, ?)
-"""
-
-INSTRUMENT = """
-SELECT exchange, symbol, tick, lot, min_qty, min_notional FROM instruments WHERE exchange = ? AND symbol = ?
-ORDER BY exchange, symbol
 """
 
 
@@ -53,7 +24,8 @@ class Store:
 
     Connections are opened for one call and closed; a database that another process holds is waited for (30 s, or
     `LOCKSTEP_DB_WAIT_SECS`), then a `StoreError` says who holds it. Exchange names are lower case; symbols are written
-    `BTC/USDT` and are accepted in any spelling that `canonical_symbol` reads.
+    `BTC/USDT` and are accepted in any spelling that `canonical_symbol` reads. A database that does not exist reads as
+    an empty one and is made by the first write.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -64,6 +36,12 @@ class Store:
         """Several writes in one transaction: all are kept, or, when the block raises, none."""
         with connected(self.path, write=True) as connection:
             yield Batch(connection)
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Several reads over one connection: opening one costs as much as reading half a year of minutes."""
+        with connected(self.path, write=False) as connection:
+            yield Reader(connection)
 
     def write(
         self,
@@ -96,18 +74,13 @@ class Store:
 
     def keys(self) -> list[SeriesKey]:
         """Names of the stored series, without looking at their bars."""
-        if not self.path.exists():
-            return []
-        with connected(self.path, write=False) as connection:
-            return [SeriesKey(*row) for row in connection.execute(KEYS).fetchall()]
+        with self.reader() as reader:
+            return reader.keys()
 
     def series(self) -> list[SeriesInfo]:
         """Every stored series with its range and number of bars."""
-        if not self.path.exists():
-            return []
-        with connected(self.path, write=False) as connection:
-            rows = connection.execute(SERIES).fetchall()
-        return [_series_info(row) for row in rows]
+        with self.reader() as reader:
+            return reader.series()
 
     def read(
         self,
@@ -123,22 +96,14 @@ class Store:
 
         Holes are not filled. `ts` is int64 epoch ms, the others float64, all contiguous.
         """
-        key = series_key(exchange, symbol, interval, origin)
-        if not self.path.exists():
-            return empty_columns()
-        with connected(self.path, write=False) as connection:
-            series_id = find_series(connection, key)
-            return empty_columns() if series_id is None else read_rows(connection, series_id, start_ms, end_ms)
+        with self.reader() as reader:
+            return reader.read(series_key(exchange, symbol, interval, origin), start_ms, end_ms)
 
     def last_ts(self, exchange: str, symbol: str, interval: str, *, origin: Origin = "official") -> int | None:
         """Open time (epoch ms) of the newest stored bar, None where there is none."""
-        key = series_key(exchange, symbol, interval, origin)
-        if not self.path.exists():
-            return None
-        with connected(self.path, write=False) as connection:
-            series_id = find_series(connection, key)
-            last = connection.execute(LAST_TS, [series_id]).fetchall()[0][0]
-        return None if last is None else int(last)
+        with self.reader() as reader:
+            span = reader.span(series_key(exchange, symbol, interval, origin))
+        return None if span is None else span[1]
 
     def fingerprint(
         self,
@@ -155,14 +120,13 @@ class Store:
 
     def imports(self) -> list[ImportRecord]:
         """Provenance: every write that changed something, oldest first."""
-        if not self.path.exists():
-            return []
-        with connected(self.path, write=False) as connection:
-            rows = connection.execute(IMPORTS).fetchall()
-        return [
-            ImportRecord(r[0], SeriesKey(*r[1:5]), Source(*r[5:8]), ImportResult(*r[8:11]), r[11], r[12], r[13])
-            for r in rows
-        ]
+        with self.reader() as reader:
+            return reader.imports()
+
+    def instrument(self, exchange: str, symbol: str) -> Instrument | None:
+        """The venue's trading rules for a symbol, None where none were stored."""
+        with self.reader() as reader:
+            return reader.instrument(exchange, symbol)
 
     def put_instrument(self, instrument: Instrument) -> None:
         """Store a venue's trading rules for a symbol, in place of earlier ones."""
@@ -171,22 +135,8 @@ class Store:
         with connected(self.path, write=True) as connection:
             connection.execute(PUT_INSTRUMENT, [instrument.exchange.lower(), symbol, *values])
 
-    def instrument(self, exchange: str, symbol: str) -> Instrument | None:
-        """The venue's trading rules for a symbol, None where none were stored."""
-        if not self.path.exists():
-            return None
-        with connected(self.path, write=False) as connection:
-            rows = connection.execute(INSTRUMENT, [exchange.lower(), canonical_symbol(symbol)]).fetchall()
-        return Instrument(*rows[0]) if rows else None
-
 
 def series_key(exchange: str, symbol: str, interval: str, origin: Origin = "official") -> SeriesKey:
     """The key in its one spelling; `InputError` for an unknown interval or a symbol that cannot be read."""
     interval_ms(interval)
     return SeriesKey(exchange.lower(), canonical_symbol(symbol), interval, origin)
-
-
-def _series_info(row: tuple[Any, ...]) -> SeriesInfo:
-    key = SeriesKey(*row[:4])
-    rows, first, last, imports = row[4:]
-    return SeriesInfo(key, rows, first, last, (last - first) // interval_ms(key.interval) + 1 - rows, imports)

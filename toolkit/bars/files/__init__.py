@@ -1,0 +1,1 @@
+"""Bars from files: exchange archives, freqtrade's data, Parquet, CSV."""
