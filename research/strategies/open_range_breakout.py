@@ -22,7 +22,7 @@ class Params(NamedTuple):
 
 
 def _lookback(p: Params) -> Lookback:
-    return {"signal": 1, "1d": factor_lookback("atr", DAY_MS, p.daily_window)}
+    return {"1d": factor_lookback("atr", DAY_MS, p.daily_window)}
 
 
 @strategy(intervals=("1m", "3m", "5m", "15m", "30m", "1h"), lookback=_lookback)

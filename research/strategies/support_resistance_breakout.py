@@ -63,8 +63,9 @@ def _signals(
     exit_long, exit_short = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     stop, target = np.full(n, np.nan), np.full(n, np.nan)
     for t in range(1, n):
-        above = close[t] > resistance[t - 1] and close[t - 1] <= resistance[t - 1]
-        below = close[t] < support[t - 1] and close[t - 1] >= support[t - 1]
+        # The nearest levels lie beyond the close of their own bar, so going through them is a crossing.
+        above = close[t] > resistance[t - 1]
+        below = close[t] < support[t - 1]
         busy = (p.volume <= 0.0 or volume_ratio[t] >= p.volume) and atr[t] > 0.0
         enter_long[t] = above and busy
         enter_short[t] = below and busy

@@ -23,18 +23,18 @@ class Params(NamedTuple):
 
 
 def _lookback(p: Params) -> Lookback:
-    return {"signal": 1, "1d": factor_lookback("atr", DAY_MS, p.daily_window)}
+    return {"1d": factor_lookback("atr", DAY_MS, p.daily_window)}
 
 
 @strategy(intervals=("1m", "3m", "5m", "15m", "30m", "1h", "4h"), lookback=_lookback)
 def trend_day(bars: Bars, p: Params) -> Signals:
     """The day's first close far from its open with little range behind it; out at the day's middle or at midnight.
 
-    Makes money on the few days a month that open at one end of their range and close at the other: flow that takes
-    all day to fill (fund rebalancing, liquidation cascades, policy news) gives no pullback to wait for. Loses on the
-    many days whose early move is given back by the afternoon, and when volatility falls from one day to the next, so
-    that half an average daily range is already the whole day's. Distances are measured in average daily ranges, read
-    from daily bars, so the idea is the same on every interval; finer ones only enter sooner.
+    Makes money on the days, a few each month, that open at one end of their range and close at the other: flow that
+    takes all day to fill (fund rebalancing, liquidation cascades, policy news) gives no pullback to wait for. Loses on
+    the many days whose early move is given back by the afternoon, and when volatility falls from one day to the next,
+    so that half an average daily range is already the whole day's. Distances are measured in average daily ranges,
+    read from daily bars, so the idea is the same on every interval; finer ones only enter sooner.
 
     One entry a day in all: the first side that qualifies. Held for hours, also on 4h bars.
     """
