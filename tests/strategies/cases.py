@@ -41,8 +41,8 @@ def walk(stored: str, days: int, seed: int) -> Bars:
     kept = np.ones(n, np.bool_)
     kept[: per_day // 5] = False
     kept[n // 2 : n // 2 + per_day // 16] = False
-    columns = (a[kept] for a in (ts, open_, high, low, close, volume))
-    return from_arrays(*columns, interval=stored, symbol="WALK/USDT")
+    o, h, lo, c, v = (a[kept] for a in (open_, high, low, close, volume))
+    return from_arrays(ts[kept], o, h, lo, c, v, interval=stored, symbol="WALK/USDT")
 
 
 @cache

@@ -128,7 +128,7 @@ def test_support_resistance_breakout(frame: pd.DataFrame) -> None:
         down[t] = close[t] < max(below, default=0.0)
     busy = frame.volume >= p.volume * frame.volume.rolling(p.average_window).mean()
     atr = true_range(frame).rolling(p.average_window).mean()
-    assert_says("support_resistance_breakout", up & busy, down & busy, p.stop_atr * atr)
+    assert_says("support_resistance_breakout", busy & up, busy & down, p.stop_atr * atr)
     signals = signals_of("support_resistance_breakout", INTERVAL)
     np.testing.assert_array_equal(signals.exit_long, down)
     np.testing.assert_array_equal(signals.exit_short, up)

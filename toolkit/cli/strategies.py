@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 JSON_HELP = "Print JSON on stdout, for a machine."
 MODULES_HELP = "Module or package that holds strategies; repeat for more [default: those named in pyproject.toml]."
 
-app = typer.Typer(rich_markup_mode=None, help="List, show and start strategies.")
+app = typer.Typer(rich_markup_mode=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,9 @@ def describe(strategy: "Strategy") -> dict[str, Any]:
 
 _FORMAT = {
     "params": lambda params: ", ".join(f"{p['name']}={p['default']}" for p in params),
-    "lookback": lambda lookback: ", ".join(f"{bars} {name} bars" for name, bars in lookback.items()),
+    "lookback": lambda lookback: ", ".join(
+        f"{bars} bars" + ("" if name == "signal" else f" of {name}") for name, bars in lookback.items()
+    ),
     "intervals": ", ".join,
     "peers": ", ".join,
     "native": ", ".join,
