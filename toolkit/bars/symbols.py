@@ -32,8 +32,3 @@ def canonical_symbol(text: str) -> str:
             if upper.endswith(quote) and len(upper) > len(quote):
                 return f"{upper[: -len(quote)]}/{quote}"
     raise InputError(f"symbol {text!r} must be written BASE/QUOTE, such as BTC/USDT (or BTC/USDT:USDT for a swap)")
-
-
-def file_symbol(symbol: str) -> str:
-    """The symbol without characters that a file name cannot hold: `BTC_USDT`, `BTC_USDT_USDT`."""
-    return symbol.replace("/", "_").replace(":", "_")

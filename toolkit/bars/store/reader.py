@@ -54,13 +54,20 @@ ORDER BY exchange, symbol
 """
 
 
+EARLY = """
+SELECT epoch_ms(b.ts) FROM bars b JOIN imports i USING (import_id)
+WHERE b.series_id = ? AND epoch_ms(b.ts) + ? > epoch_ms(i.imported_at)
+ORDER BY b.ts
+"""
+
+
 class Reader:
     """Reads over one open connection; made by `Store.reader`. All of them see the same state of the database."""
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def keys(self) -> list[SeriesKey]:
+    def series_keys(self) -> list[SeriesKey]:
         """Names of the stored series, without looking at their bars."""
         return [SeriesKey(*row) for row in self._connection.execute(KEYS).fetchall()]
 
@@ -72,6 +79,18 @@ class Reader:
         """The stored bars that open in `[start_ms, end_ms)`; see `Store.read`."""
         series_id = find_series(self._connection, key)
         return empty_columns() if series_id is None else read_rows(self._connection, series_id, start_ms, end_ms)
+
+    def read_unchecked(self, key: SeriesKey) -> Columns:
+        """All stored bars of a series by `ts`, also where a damaged store holds one twice; for quality checks."""
+        series_id = find_series(self._connection, key)
+        if series_id is None:
+            return empty_columns()
+        return _fetch(self._connection, READ_SORTED, [series_id, *_ALWAYS_MS])
+
+    def stored_early(self, key: SeriesKey) -> list[int]:
+        """Open times (epoch ms) of bars that were stored before they had closed, ascending."""
+        series_id = find_series(self._connection, key)
+        return [row[0] for row in self._connection.execute(EARLY, [series_id, interval_ms(key.interval)]).fetchall()]
 
     def span(self, key: SeriesKey) -> tuple[int, int] | None:
         """Open times (epoch ms) of the oldest and the newest stored bar, None where there is none."""

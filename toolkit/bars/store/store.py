@@ -72,10 +72,10 @@ class Store:
         with self.batch() as batch:
             return batch.write(key, given, source, replace=replace)
 
-    def keys(self) -> list[SeriesKey]:
+    def series_keys(self) -> list[SeriesKey]:
         """Names of the stored series, without looking at their bars."""
         with self.reader() as reader:
-            return reader.keys()
+            return reader.series_keys()
 
     def series(self) -> list[SeriesInfo]:
         """Every stored series with its range and number of bars."""
