@@ -9,6 +9,7 @@ import math
 import numpy as np
 from numba import njit
 
+from toolkit.engine.compiled import borrowing, inlined
 from toolkit.engine.lifecycle import (
     decide,
     flat_leg,
@@ -34,7 +35,7 @@ from toolkit.engine.types import (
     SignalAt,
     SignalEnd,
 )
-from toolkit.types import FloatArray, IntArray, Records
+from toolkit.types import IntArray, Records
 
 _BLOCK, _SUPERBLOCK = 64, 4096
 _NONE = int(DistanceMode.NONE)
@@ -48,7 +49,7 @@ _END_EXIT_SIGNAL = int(SignalEnd.EXIT_SIGNAL)
 N_TRADES, N_SIGNALS, N_STEPS = 0, 1, 2
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@borrowing
 def seek(times: IntArray, start: int, t: int) -> int:
     """First position at or after `start` whose time is at least `t`: a gallop, then a bisection."""
     n = len(times)
@@ -69,7 +70,7 @@ def seek(times: IntArray, start: int, t: int) -> int:
     return high
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@borrowing
 def first_touch(
     market: Market, start: int, end: int, side: int, stop: float, target: float
 ) -> tuple[int, float, float]:
@@ -108,7 +109,7 @@ def first_touch(
     return end, lowest, highest
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def next_idle(state: LegState, t: int, signals: LegSignals, rules: Rules, cursors: IntArray) -> int:
     """Next raw entry after `t` that a free leg could take; `one_entry_per` jumps to the next period."""
     earliest = t + 1
@@ -120,7 +121,7 @@ def next_idle(state: LegState, t: int, signals: LegSignals, rules: Rules, cursor
     return signals.entry_t[position] if position < len(signals.entry_t) else -1
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def next_timed(state: LegState, t: int, end_t: int, signals: LegSignals, rules: Rules, costs: CostRates,
                cursors: IntArray) -> int:  # fmt: skip
     """The last bar that an open trade may be left alone until: its next exit signal, time rule or funding stamp."""
@@ -137,7 +138,7 @@ def next_timed(state: LegState, t: int, end_t: int, signals: LegSignals, rules: 
     return until
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def next_event(
     state: LegState, t: int, end_t: int, market: Market, signals: LegSignals, rules: Rules, costs: CostRates,
     cursors: IntArray,
@@ -169,7 +170,7 @@ def next_event(
     return event, LegState(state.side, state.order, trade, signal, state.period)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def distance(mode: int, k: float, column: int, close: float, signal_bar: int, signals: LegSignals) -> float:
     """A stop, target or trail distance in price units, NaN = none."""
     if mode == _NONE:
@@ -179,13 +180,13 @@ def distance(mode: int, k: float, column: int, close: float, signal_bar: int, si
     return float(k * signals.distances[column, signal_bar])
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def signal_bar(t: int, signals: LegSignals) -> int:
     """Index of the last signal bar that has closed by the close of base bar `t`; below 0: none has."""
     return (t + 1 - signals.origin_bars) // signals.ratio - 1 - signals.first
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def signal_at(t: int, close: float, signals: LegSignals, rules: Rules, cursors: IntArray) -> SignalAt:
     """The leg's signals at the close of base bar `t`; moves the cursors there."""
     cursors[0] = seek(signals.entry_t, cursors[0], t)
@@ -205,7 +206,7 @@ def signal_at(t: int, close: float, signals: LegSignals, rules: Rules, cursors: 
     return SignalAt(True, leave, stop, target, trail, gates)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def bar_at(market: Market, t: int) -> Bar:
     i = t - market.t0
     can_trade = market.can_trade[i]
@@ -216,7 +217,7 @@ def bar_at(market: Market, t: int) -> Bar:
     return Bar(t, market.open[i], high, low, close, can_trade)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def record_trade(state: LegState, t: int, matched: Matched, market: Market, trades: Records, counts: IntArray) -> None:
     """Write the trade that closed on bar `t` (or, with reason 0, the one still open at the end, at its mark)."""
     n = counts[N_TRADES]
@@ -248,7 +249,7 @@ def record_trade(state: LegState, t: int, matched: Matched, market: Market, trad
     row["exit_order_t"] = state.order.t if math.isnan(matched.expected_exit_price) else -1
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def open_signal(state: LegState, verdict: int, rules: Rules, signals_out: Records, counts: IntArray) -> None:
     """Write the entry signal that was just decided; its end is filled in when it closes."""
     n = counts[N_SIGNALS]
@@ -269,7 +270,7 @@ def open_signal(state: LegState, verdict: int, rules: Rules, signals_out: Record
         row["closed_t"] = signal.t
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def end_signal(state: LegState, t: int, end: int, signals_out: Records, counts: IntArray) -> None:
     """Write the end of the leg's last entry signal; a leg keeps one at a time."""
     n = counts[N_SIGNALS] - 1
@@ -279,7 +280,7 @@ def end_signal(state: LegState, t: int, end: int, signals_out: Records, counts: 
         signals_out[n]["ignored"] = state.signal.ignored
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def step_at(
     state: LegState, t: int, market: Market, signals: LegSignals, rules: Rules, costs: CostRates, notional: float,
     cursors: IntArray, counts: IntArray, trades: Records, signals_out: Records,
@@ -314,7 +315,7 @@ def step_at(
     return state
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def finish(
     state: LegState, end_t: int, market: Market, counts: IntArray, trades: Records, signals_out: Records
 ) -> None:  # fmt: skip
@@ -353,7 +354,7 @@ def simulate_leg(
     return state, counts
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def share_period(state: LegState, other: LegState) -> LegState:
     """The leg with the later of both legs' last entry periods: `one_entry_per` counted per instance."""
     return LegState(state.side, state.order, state.trade, state.signal, max(state.period, other.period))

@@ -7,8 +7,8 @@ entries, the verdict on an entry). `step` is the three in order. All are pure: s
 import math
 
 import numpy as np
-from numba import njit
 
+from toolkit.engine.compiled import inlined
 from toolkit.engine.types import (
     ACCEPTED,
     ENTRY_ORDER,
@@ -43,7 +43,7 @@ _THROUGH, _MARKET = int(TargetFill.THROUGH), int(TargetFill.MARKET)
 _MODE_NONE, _MODE_SIGNAL = int(DistanceMode.NONE), int(DistanceMode.SIGNAL)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def flat_leg(side: int) -> LegState:
     """A leg that has never signalled; `side` is LONG or SHORT."""
     order = Order(NO_ORDER, NEVER, 0)
@@ -52,32 +52,32 @@ def flat_leg(side: int) -> LegState:
     return LegState(side, order, trade, signal, NEVER)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def round_up(price: float, tick: float) -> float:
     """The lowest tick at or above `price`; tick 0 leaves it as it is. A price within 1e-9 ticks is on the tick."""
     return price if tick <= 0.0 else math.ceil(price / tick - 1e-9) * tick
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def round_down(price: float, tick: float) -> float:
     """The highest tick at or below `price`; tick 0 leaves it as it is."""
     return price if tick <= 0.0 else math.floor(price / tick + 1e-9) * tick
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def last_attempt(order_t: int, rules: Rules) -> int:
     """The last bar on which an entry order made at the close of `order_t` may fill.
 
     The open of the next bar is the moment of the decision itself, so it is always tried; after that the order waits
     for `entry_ttl` bars and not beyond its signal's life, [signal, signal + timeout).
     """
-    wait = rules.entry_ttl
+    wait: int = rules.entry_ttl
     if rules.signal_timeout > 0:
         wait = min(wait, rules.signal_timeout - 1)
     return order_t + max(1, wait)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def open_trade(state: LegState, bar: Bar, costs: CostRates) -> Trade:
     """The trade that the pending entry becomes: a market order at the open, slippage against it, taker fee.
 
@@ -101,7 +101,7 @@ def open_trade(state: LegState, bar: Bar, costs: CostRates) -> Trade:
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def finer_target_first(side: int, stop: float, target: float, through: bool, fine: FloatArray) -> int:
     """1 where the finer bars reach the target first, 0 the stop, -1 where they do not tell.
 
@@ -121,7 +121,7 @@ def finer_target_first(side: int, stop: float, target: float, through: bool, fin
     return -1
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def target_comes_first(side: int, trade: Trade, bar: Bar, rules: Rules, gapped: bool, fine: FloatArray) -> int:
     """For a bar that reaches both: 1 target first, 0 stop first, -1 stop first because nothing tells.
 
@@ -141,7 +141,7 @@ def target_comes_first(side: int, trade: Trade, bar: Bar, rules: Rules, gapped: 
     return finer_target_first(side, trade.stop, trade.target, rules.target_fill == _THROUGH, fine)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def stop_or_target(side: int, trade: Trade, bar: Bar, rules: Rules, costs: CostRates, fine: FloatArray) -> Matched:
     """Whether the bar reaches the stop or the target, and at what price the trade closes there."""
     through = rules.target_fill == _THROUGH
@@ -177,7 +177,7 @@ def stop_or_target(side: int, trade: Trade, bar: Bar, rules: Rules, costs: CostR
     return Matched(False, False, reason, stop_price, trade.stop, trade.qty * stop_price * costs.taker, other)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def seen(trade: Trade, best: float, worst: float, active: bool, funding: float) -> Trade:
     """The trade with its extremes, life and funding brought up to date."""
     return Trade(
@@ -186,13 +186,13 @@ def seen(trade: Trade, best: float, worst: float, active: bool, funding: float) 
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def further(side: int, best: float, price: float) -> float:
     """The more favourable of two prices."""
     return max(best, price) if side > 0 else min(best, price)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def extremes(side: int, trade: Trade, bar: Bar, matched: Matched) -> tuple[float, float]:
     """Best and worst price of the trade after this bar.
 
@@ -211,7 +211,7 @@ def extremes(side: int, trade: Trade, bar: Bar, matched: Matched) -> tuple[float
     return further(side, best, matched.exit_price), further(-side, worst, matched.exit_price)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def match(state: LegState, bar: Bar, rules: Rules, costs: CostRates, fine: FloatArray) -> tuple[LegState, Matched]:
     """Steps 1 and 2: fill what is pending at this bar's open, then look at stop and target inside the bar.
 
@@ -254,7 +254,7 @@ def match(state: LegState, bar: Bar, rules: Rules, costs: CostRates, fine: Float
     return LegState(side, order, trade, signal, state.period), matched
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def close_signal(signal: EntrySignal) -> EntrySignal:
     return EntrySignal(
         NO_SIGNAL, signal.t, signal.price, signal.qty, signal.stop_distance, signal.target_distance,
@@ -262,7 +262,7 @@ def close_signal(signal: EntrySignal) -> EntrySignal:
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def ignore_entries(signal: EntrySignal, count: int) -> EntrySignal:
     return EntrySignal(
         signal.status, signal.t, signal.price, signal.qty, signal.stop_distance, signal.target_distance,
@@ -270,14 +270,14 @@ def ignore_entries(signal: EntrySignal, count: int) -> EntrySignal:
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def cancel_entry(state: LegState) -> LegState:
     """The leg without its pending entry order; the signal that made it closes with it."""
     order = Order(NO_ORDER, state.order.t, 0)
     return LegState(state.side, order, state.trade, close_signal(state.signal), state.period)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def trailed_stop(side: int, trade: Trade, bar: Bar, rules: Rules, tick: float) -> float:
     """Step 3: the stop after this close, never loosened; effective from the next bar."""
     extreme = bar.high if side > 0 else bar.low
@@ -287,7 +287,7 @@ def trailed_stop(side: int, trade: Trade, bar: Bar, rules: Rules, tick: float) -
     return level if side * (level - trade.stop) > 0.0 else trade.stop
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def exit_reason(side: int, trade: Trade, bar: Bar, at: SignalAt, rules: Rules) -> int:
     """Step 4: why the open trade should be left at this close, 0 = it should not.
 
@@ -317,19 +317,19 @@ def exit_reason(side: int, trade: Trade, bar: Bar, at: SignalAt, rules: Rules) -
     return 0
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def entry_period(t: int, rules: Rules) -> int:
     """The UTC period of a decision at the close of bar `t`: a decision at 00:00 belongs to the day that begins."""
     return ((t + 1) * rules.base_ms - rules.period_origin_ms) // rules.period_ms
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def placeable(mode: int, distance: float) -> bool:
     """Whether a stop or target of this mode can be placed: a positive distance, or `none` said by the strategy."""
     return mode == _MODE_NONE or distance > 0.0 or (mode == _MODE_SIGNAL and math.isnan(distance))
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def has_distances(at: SignalAt, rules: Rules) -> bool:
     """Whether every distance that the rules ask for is there.
 
@@ -341,7 +341,7 @@ def has_distances(at: SignalAt, rules: Rules) -> bool:
     return placeable(rules.stop_mode, at.stop_distance) and placeable(rules.target_mode, at.target_distance)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def manage(state: LegState, bar: Bar, at: SignalAt, rules: Rules, costs: CostRates) -> tuple[LegState, Managed]:
     """Steps 3 to 5 up to the decision: trail the stop, order an exit, let a refused signal time out, propose an entry.
 
@@ -378,7 +378,7 @@ def manage(state: LegState, bar: Bar, at: SignalAt, rules: Rules, costs: CostRat
     return LegState(side, order, trade, signal, state.period), managed
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def decide(state: LegState, bar: Bar, at: SignalAt, rules: Rules, verdict: int, qty: float) -> LegState:
     """Step 5: a proposed entry becomes an entry signal, accepted with its quantity or refused.
 
@@ -395,7 +395,7 @@ def decide(state: LegState, bar: Bar, at: SignalAt, rules: Rules, verdict: int, 
     return LegState(state.side, order, state.trade, signal, period)
 
 
-@njit(cache=True, nogil=True, forceinline=True, _nrt=False)
+@inlined
 def step(
     state: LegState, bar: Bar, at: SignalAt, rules: Rules, costs: CostRates, decision: tuple[int, float, FloatArray]
 ) -> tuple[LegState, Matched, Managed]:

@@ -1,0 +1,328 @@
+"""Performance figures of one instance from its trade records, at a cost that follows trades and days, not bars.
+
+Returns are on a fixed notional (the capital): a day's return is its profit divided by the capital, whatever came
+before. With `compound` each day's return is earned on the equity of its beginning instead.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from toolkit.bars.intervals import DAY_MS, WEEK_MS, floor_ts
+from toolkit.bars.series import Bars
+from toolkit.engine.compiled import borrowing, inlined
+from toolkit.engine.market import first_t
+from toolkit.engine.types import CostRates, ExitReason, TargetFill
+from toolkit.types import FloatArray, IntArray, Records
+
+DAYS_PER_YEAR = 365
+
+METRICS: dict[str, str] = {
+    "total_return": "profit over capital, open trades at their mark",
+    "annual_return": "total return scaled to 365 days",
+    "sharpe": "mean daily return over its standard deviation (ddof 1), times sqrt(365)",
+    "sortino": "mean daily return over the root mean square of the negative ones, times sqrt(365)",
+    "calmar": "annual return over max drawdown",
+    "max_drawdown": "largest fall from a peak of daily equity, a fraction of the peak",
+    "max_drawdown_days": "longest time from a peak of daily equity to its recovery (or the end), days",
+    "max_drawdown_intraday": "bound on the drawdown inside days: every trade at its worst price",
+    "trades": "closed trades",
+    "win_rate": "share of closed trades with a profit after costs",
+    "expectancy": "mean profit of a closed trade, money",
+    "expectancy_r": "mean profit of a closed trade in multiples of its stop distance; NaN without stops",
+    "avg_win": "mean profit of the winners, money",
+    "avg_loss": "mean loss of the losers, money, negative",
+    "profit_factor": "sum of wins over sum of losses",
+    "weeks_profitable": "share of all weeks (from Monday) with a profit",
+    "months_profitable": "share of all calendar months with a profit",
+    "exposure": "time in open trades over the time of the run; both sides add up",
+    "fees": "fees paid, money",
+    "funding": "funding received (negative: paid), money",
+    "worst_trade": "largest loss of a closed trade, money",
+    "turnover": "notional traded a year, multiples of the capital",
+    "return_at_twice_costs": "total return of the same trades, had each paid its fees and slippage twice",
+    "ambiguous_trades": "closed trades whose one bar reached stop and target and does not tell which came first",
+    "ambiguous_pnl": "profit that hangs on that order, money: the sum over them of best less worst case",
+    "open_trades": "trades still open at the end (in equity, not in the trade figures)",
+}
+"""Every figure by name with its definition; a row of `summarise` has them in this order."""
+
+N_METRICS = len(METRICS)
+_TARGET, _MARKET = int(ExitReason.TARGET), int(TargetFill.MARKET)
+
+
+class Calendar(NamedTuple):
+    """Days of a run: `day0` is the absolute number of the first, `close` the last close of each day.
+
+    week, month : int64[n_days], running number of the week and month that a day belongs to.
+    """
+
+    base_ms: int
+    start_t: int
+    end_t: int
+    day0: int
+    close: FloatArray
+    week: IntArray
+    month: IntArray
+
+
+class Account(NamedTuple):
+    """What turns trades into figures: capital (money), compounding, cost rates and how targets fill."""
+
+    capital: float
+    compound: bool
+    rates: CostRates
+    target_fill: int
+
+
+def make_calendar(bars: Bars, start_t: int) -> Calendar:
+    """The days of base series `bars` from bar `start_t` on; memoised."""
+    return bars.memo(("calendar", start_t), lambda: _build_calendar(bars, start_t))
+
+
+def _build_calendar(bars: Bars, start_t: int) -> Calendar:
+    step = bars.interval_ms
+    t0 = first_t(bars)
+    end_t = t0 + len(bars)
+    day = bars.ts[start_t - t0 :] // DAY_MS
+    if not len(day):
+        empty = np.empty(0, np.int64)
+        return Calendar(step, start_t, end_t, 0, np.empty(0), empty, empty)
+    day0, n_days = int(day[0]), int(day[-1] - day[0]) + 1
+    last_of_day = np.searchsorted(day, day0 + np.arange(n_days), side="right") - 1
+    close = bars.close[start_t - t0 :][last_of_day]
+    days = (day0 + np.arange(n_days)) * DAY_MS
+    week = (days - floor_ts(int(days[0]), WEEK_MS)) // WEEK_MS
+    months = days.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
+    return Calendar(step, start_t, end_t, day0, np.ascontiguousarray(close), week, months - months[0])
+
+
+@inlined
+def pnl_of(trade: Records) -> float:
+    """Profit of a trade after fees and funding, money."""
+    gross = trade["side"] * trade["qty"] * (trade["exit_price"] - trade["entry_price"])
+    return float(gross - trade["entry_fee"] - trade["exit_fee"] + trade["funding"])
+
+
+@inlined
+def slippage_of(trade: Records, slippage: float, target_fill: int) -> float:
+    """What a trade paid in slippage, money; resting targets pay none."""
+    side = trade["side"]
+    entry = trade["entry_price"]
+    paid = abs(entry - entry / (1.0 + side * slippage))
+    reason = trade["exit_reason"]
+    if reason != 0 and (reason != _TARGET or target_fill == _MARKET):
+        leave = trade["exit_price"]
+        paid += abs(leave - leave / (1.0 - side * slippage))
+    return float(paid * trade["qty"])
+
+
+@borrowing
+def add_daily(trades: Records, opens: FloatArray, t0: int, rates: CostRates, days: Calendar, daily: FloatArray) -> None:
+    """Add each trade's profit to the days it was made on: at 00:00 UTC an open trade is marked at the last close.
+
+    daily : float64[n_days], added to in place, money.
+    """
+    for k in range(len(trades)):
+        trade = trades[k]
+        side_qty = trade["side"] * trade["qty"]
+        first = trade["entry_t"] * days.base_ms // DAY_MS - days.day0
+        last = trade["exit_t"] * days.base_ms // DAY_MS - days.day0
+        mark = trade["entry_price"]
+        daily[first] -= trade["entry_fee"]
+        for d in range(first, last):
+            daily[d] += side_qty * (days.close[d] - mark)
+            mark = days.close[d]
+        daily[last] += side_qty * (trade["exit_price"] - mark) - trade["exit_fee"]
+        if rates.funding_bars > 0:
+            stamp = (trade["entry_t"] // rates.funding_bars + 1) * rates.funding_bars
+            while stamp <= trade["exit_t"]:
+                day = stamp * days.base_ms // DAY_MS - days.day0
+                daily[day] -= side_qty * opens[stamp - t0] * rates.funding_rate
+                stamp += rates.funding_bars
+
+
+@borrowing
+def trade_figures(trades: Records, account: Account, days: Calendar, out: FloatArray) -> None:
+    """Sums over trades into `out` (float64[13]): closed, wins, sum of wins, sum of losses, R and its count, fees,
+    funding, worst, notional, bars held, extra cost at twice the costs, ambiguous count; then the ambiguous money."""
+    for k in range(len(trades)):
+        trade = trades[k]
+        fees = trade["entry_fee"] + trade["exit_fee"]
+        entry_notional = trade["qty"] * trade["entry_price"]
+        out[6] += fees
+        out[7] += trade["funding"]
+        out[9] += entry_notional
+        out[10] += trade["exit_t"] - trade["entry_t"] + (1 if trade["exit_reason"] == 0 else 0)
+        out[11] += fees + slippage_of(trade, account.rates.slippage, account.target_fill)
+        if trade["exit_reason"] == 0:
+            out[14] += 1.0
+            continue
+        pnl = pnl_of(trade)
+        out[9] += trade["qty"] * trade["exit_price"]
+        out[0] += 1.0
+        if pnl > 0.0:
+            out[1] += 1.0
+            out[2] += pnl
+        else:
+            out[3] += pnl
+        out[8] = min(out[8], pnl)
+        risk = abs(trade["entry_price"] - trade["stop_price"]) * trade["qty"]
+        if risk > 0.0:
+            out[4] += pnl / risk
+            out[5] += 1.0
+        if not math.isnan(trade["other_price"]):
+            out[12] += 1.0
+            out[13] += trade["qty"] * abs(trade["other_price"] - trade["exit_price"])
+
+
+@borrowing
+def intraday_drawdown(trades: Records, others: Records, days: Calendar, peaks: FloatArray, capital: float) -> float:
+    """Largest fall, as a fraction of the peak, from the highest equity before a trade to the trade at its worst price.
+
+    A trade of the other side that is open meanwhile is taken at its own worst price: a bound, not a path.
+    peaks : float64[n_days + 1], highest daily equity until each day begins.
+    """
+    worst, own, other, peak = 0.0, capital, 0.0, capital
+    j = 0
+    for k in range(len(trades)):
+        trade = trades[k]
+        while j < len(others) and others[j]["exit_t"] <= trade["entry_t"] and others[j]["exit_reason"] != 0:
+            other += pnl_of(others[j])
+            j += 1
+        day = trade["entry_t"] * days.base_ms // DAY_MS - days.day0
+        peak = max(peak, own + other, peaks[day])
+        low = lowest_pnl(trade)
+        if j < len(others) and others[j]["entry_t"] < trade["exit_t"]:
+            low += lowest_pnl(others[j])
+        worst = max(worst, (peak - (own + other + low)) / peak)
+        own += pnl_of(trade)
+    return worst
+
+
+@inlined
+def lowest_pnl(trade: Records) -> float:
+    """The trade's profit at its worst price or at its end, whichever is lower, and never above zero."""
+    at_worst = trade["side"] * trade["qty"] * (trade["worst"] - trade["entry_price"]) - trade["entry_fee"]
+    return float(min(0.0, at_worst, pnl_of(trade)))
+
+
+@borrowing
+def share_positive(daily: FloatArray, group: IntArray) -> float:
+    """Share of groups of consecutive days whose profit is above zero; NaN without days."""
+    if len(group) == 0:
+        return math.nan
+    positive, total = 0, 0.0
+    for d in range(len(group)):
+        total += daily[d]
+        if d + 1 == len(group) or group[d + 1] != group[d]:
+            positive += 1 if total > 0.0 else 0
+            total = 0.0
+    return positive / float(group[-1] + 1)
+
+
+@borrowing
+def daily_figures(daily: FloatArray, account: Account, peaks: FloatArray, out: FloatArray) -> None:
+    """The first seven figures of `METRICS` from daily profits (money); fills `peaks` with the equity peaks so far."""
+    n = len(daily)
+    capital = account.capital
+    equity = peak = capital
+    total = squares = downside = worst = 0.0
+    under = longest = 0
+    peaks[0] = capital
+    for d in range(n):
+        r = daily[d] / capital
+        total += r
+        downside += min(r, 0.0) ** 2
+        equity = equity * (1.0 + r) if account.compound else equity + daily[d]
+        under = under + 1 if equity < peak else 0
+        longest = max(longest, under)
+        peak = max(peak, equity)
+        peaks[d + 1] = peak
+        worst = max(worst, (peak - equity) / peak)
+    mean = total / n if n else math.nan
+    for d in range(n):
+        squares += (daily[d] / capital - mean) ** 2
+    out[0] = equity / capital - 1.0
+    years = n / DAYS_PER_YEAR
+    if account.compound:
+        out[1] = (equity / capital) ** (1.0 / years) - 1.0 if n and equity > 0.0 else math.nan
+    else:
+        out[1] = out[0] / years if n else math.nan
+    deviation = math.sqrt(squares / (n - 1)) if n > 1 else 0.0
+    out[2] = mean / deviation * math.sqrt(DAYS_PER_YEAR) if deviation > 0.0 else math.nan
+    out[3] = mean / math.sqrt(downside / n) * math.sqrt(DAYS_PER_YEAR) if downside > 0.0 else math.nan
+    out[4] = out[1] / worst if worst > 0.0 else math.nan
+    out[5] = worst
+    out[6] = longest
+
+
+@borrowing
+def summarise(
+    long: Records,
+    short: Records,
+    prices: tuple[FloatArray, int],
+    account: Account,
+    days: Calendar,
+    scratch: tuple[FloatArray, FloatArray, FloatArray],
+    out: FloatArray,
+) -> None:
+    """All figures of one instance into `out`.
+
+    Parameters
+    ----------
+    long, short : TRADE records of each side in time order (empty for a side that was not run).
+    prices : the base series' opens, float64[n], and the absolute number of its first bar.
+    scratch : float64[n_days], float64[n_days + 1] and float64[15], overwritten; the first holds the daily profit after.
+    out : float64[N_METRICS], in the order of `METRICS`. NaN where a figure is not defined (no trades, no losses).
+    """
+    daily, peaks, sums = scratch
+    opens, t0 = prices
+    daily[:] = 0.0
+    sums[:] = 0.0
+    add_daily(long, opens, t0, account.rates, days, daily)
+    add_daily(short, opens, t0, account.rates, days, daily)
+    trade_figures(long, account, days, sums)
+    trade_figures(short, account, days, sums)
+    daily_figures(daily, account, peaks, out)
+    out[7] = max(
+        out[5],
+        intraday_drawdown(long, short, days, peaks, account.capital),
+        intraday_drawdown(short, long, days, peaks, account.capital),
+    )
+    closed, wins, won, lost = sums[0], sums[1], sums[2], sums[3]
+    losses = closed - wins
+    out[8] = closed
+    out[9] = wins / closed if closed else math.nan
+    out[10] = (won + lost) / closed if closed else math.nan
+    out[11] = sums[4] / sums[5] if sums[5] else math.nan
+    out[12] = won / wins if wins else math.nan
+    out[13] = lost / losses if losses else math.nan
+    out[14] = won / -lost if lost < 0.0 else math.nan
+    out[15] = share_positive(daily, days.week)
+    out[16] = share_positive(daily, days.month)
+    span = days.end_t - days.start_t
+    out[17] = sums[10] / span if span else math.nan
+    out[18] = sums[6]
+    out[19] = sums[7]
+    out[20] = sums[8] if closed else math.nan
+    years = len(daily) / DAYS_PER_YEAR
+    out[21] = sums[9] / account.capital / years if years else math.nan
+    out[22] = out[0] - sums[11] / account.capital
+    out[23] = sums[12]
+    out[24] = sums[13]
+    out[25] = sums[14]
+
+
+@njit(cache=True, nogil=True)
+def summarise_one(
+    long: Records, short: Records, opens: FloatArray, t0: int, account: Account, days: Calendar
+) -> tuple[FloatArray, FloatArray]:
+    """`summarise` with its own arrays: float64[N_METRICS] and the daily profit, float64[n_days]."""
+    n = len(days.close)
+    scratch = (np.empty(n), np.empty(n + 1), np.empty(15))
+    out = np.empty(N_METRICS)
+    summarise(long, short, (opens, t0), account, days, scratch, out)
+    return out, scratch[0]

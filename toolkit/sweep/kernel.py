@@ -1,0 +1,120 @@
+"""Many trade rules over one set of signals in one compiled call: simulate, summarise, keep only the figures."""
+
+import numpy as np
+from numba import njit
+
+from toolkit.analysis.metrics import N_METRICS, Account, Calendar, summarise
+from toolkit.engine.hop import N_TRADES, simulate_leg, simulate_pair
+from toolkit.engine.types import SIGNAL, TRADE, CostRates, LegSignals, Market, Rules
+from toolkit.types import FloatArray, IntArray, Records
+
+N_RULE_NUMBERS = len(Rules._fields) - 1
+LONG_SIDE, SHORT_SIDE, BOTH_SIDES = 0, 1, 2
+
+
+def rule_table(rules: list[Rules]) -> tuple[FloatArray, FloatArray]:
+    """Rules as arrays: float64[R, N_RULE_NUMBERS], and exit rules float64[R, K, 6] padded with rows that never hold."""
+    numbers = np.array([[float(x) for x in r[:-1]] for r in rules]).reshape(len(rules), N_RULE_NUMBERS)
+    depth = max((len(r.exit_rules) for r in rules), default=0)
+    exits = np.zeros((len(rules), depth, 6))
+    exits[:, :, 1] = np.inf
+    for row, r in zip(exits, rules, strict=True):
+        row[: len(r.exit_rules)] = r.exit_rules
+    return numbers, exits
+
+
+@njit(cache=True, nogil=True)
+def rules_at(row: FloatArray, exits: FloatArray) -> Rules:
+    """One row of `rule_table` as `Rules`."""
+    return Rules(
+        int(row[0]), row[1], int(row[2]), int(row[3]), row[4], int(row[5]), int(row[6]), row[7], int(row[8]),
+        row[9] != 0.0, int(row[10]), int(row[11]), int(row[12]), int(row[13]), int(row[14]), row[15] != 0.0,
+        int(row[16]), int(row[17]), int(row[18]), int(row[19]), exits,
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def run_rules(
+    table: tuple[FloatArray, FloatArray],
+    market: Market,
+    legs: tuple[LegSignals, LegSignals],
+    costs: tuple[CostRates, float, bool],
+    days: Calendar,
+    sides: IntArray,
+    buffers: tuple[Records, Records],
+    first: int,
+    out: FloatArray,
+) -> tuple[int, int]:
+    """Figures of every rule from `first` on, for each of `sides`, each leg simulated once a rule.
+
+    Parameters
+    ----------
+    table : see `rule_table`.
+    costs : rates, capital (the fixed notional of every trade) and whether returns compound.
+    sides : int64[S], LONG_SIDE, SHORT_SIDE, BOTH_SIDES.
+    buffers : TRADE records of the long and the short leg, overwritten.
+    out : float64[R, S, N_METRICS], written.
+
+    Returns
+    -------
+    The first rule that was not done (R: all were), because a leg made more trades than fit; and how many it made.
+    """
+    numbers, exits = table
+    rates, capital, compound = costs
+    no_signals = np.empty(0, SIGNAL)
+    none = buffers[0][:0]
+    n_days = len(days.close)
+    scratch = (np.empty(n_days), np.empty(n_days + 1), np.empty(15))
+    wants_long = wants_short = False
+    for s in sides:
+        wants_long = wants_long or s != SHORT_SIDE
+        wants_short = wants_short or s != LONG_SIDE
+    start_t = days.start_t
+    for r in range(first, len(numbers)):
+        rules = rules_at(numbers[r], exits[r])
+        n_long = n_short = 0
+        if rules.period_shared and wants_long and wants_short:
+            _, _, counts_l, counts_s = simulate_pair(
+                start_t, market, legs[0], legs[1], rules, rates, capital, False, buffers, (no_signals, no_signals)
+            )
+            n_long, n_short = counts_l[N_TRADES], counts_s[N_TRADES]
+        else:
+            if wants_long:
+                _, counts = simulate_leg(
+                    1, start_t, market, legs[0], rules, rates, capital, False, buffers[0], no_signals
+                )
+                n_long = counts[N_TRADES]
+            if wants_short:
+                _, counts = simulate_leg(
+                    -1, start_t, market, legs[1], rules, rates, capital, False, buffers[1], no_signals
+                )
+                n_short = counts[N_TRADES]
+        most = max(n_long, n_short)
+        if most > len(buffers[0]):
+            return r, most
+        account = Account(capital, compound, rates, rules.target_fill)
+        for j in range(len(sides)):
+            long = none if sides[j] == SHORT_SIDE else buffers[0][:n_long]
+            short = none if sides[j] == LONG_SIDE else buffers[1][:n_short]
+            summarise(long, short, (market.open, market.t0), account, days, scratch, out[r, j])
+    return len(numbers), 0
+
+
+def figures(
+    table: tuple[FloatArray, FloatArray],
+    market: Market,
+    legs: tuple[LegSignals, LegSignals],
+    costs: tuple[CostRates, float, bool],
+    days: Calendar,
+    sides: IntArray,
+    capacity: int = 4096,
+) -> FloatArray:
+    """`run_rules` with buffers that grow as needed: float64[R, S, N_METRICS]. Releases the GIL while it computes."""
+    out = np.empty((len(table[0]), len(sides), N_METRICS))
+    done = 0
+    while True:
+        buffers = (np.empty(capacity, TRADE), np.empty(capacity, TRADE))
+        done, needed = run_rules(table, market, legs, costs, days, sides, buffers, done, out)
+        if done >= len(table[0]):
+            return out
+        capacity = 2 * needed
