@@ -6,6 +6,7 @@ LockstepError
 │   ├── BarsError         bars that break the rules of a series
 │   └── StrategyError     a strategy raised, or returned the wrong shape or dtype
 ├── StoreError            the bars database cannot be used as asked (held, damaged, disagreeing data)
+├── VenueError            an exchange refused a request, or gave no usable answer after retries
 └── RunError              a run folder cannot be written or read
 """
 
@@ -46,6 +47,10 @@ class StrategyError(InputError):
 
 class StoreError(LockstepError):
     """The bars database cannot be used as asked."""
+
+
+class VenueError(LockstepError):
+    """An exchange refused a request, or gave no usable answer after retries."""
 
 
 class RunError(LockstepError):
