@@ -64,5 +64,5 @@ def day_gaps(open_: FloatArray, close: FloatArray, first_slot: int, per_day: int
     out = np.full(n, np.nan)
     for start in range((-first_slot) % per_day, n, per_day):
         if start > 0:
-            out[start : start + per_day] = open_[start] / close[start - 1] - 1.0
+            out[start : start + per_day] = (open_[start] - close[start - 1]) / close[start - 1]
     return out

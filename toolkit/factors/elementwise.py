@@ -1,10 +1,11 @@
 """What is formed from a bar and the one before it; the first bar, which has none before it, is NaN.
 
 Written as compiled loops and not as array expressions: a logarithm in a vectorised library may differ in its last bit
-with a value's place in the array, and a factor must not depend on that.
+with a value's place in the array, and a factor must not depend on that. Relative changes are formed from the
+difference, which is exact for near prices: a quotient of near prices has lost the digits that tell them apart.
 """
 
-from math import log
+from math import log1p
 
 import numpy as np
 from numba import njit
@@ -17,7 +18,7 @@ def log_returns(close: FloatArray) -> FloatArray:
     """float64[n]: logarithm of close over the close before."""
     out = np.full(len(close), np.nan)
     for i in range(1, len(close)):
-        out[i] = log(close[i] / close[i - 1])
+        out[i] = log1p((close[i] - close[i - 1]) / close[i - 1])
     return out
 
 
@@ -26,7 +27,7 @@ def squared_log_ranges(high: FloatArray, low: FloatArray) -> FloatArray:
     """float64[n]: squared logarithm of high over low."""
     out = np.empty(len(high))
     for i in range(len(high)):
-        ratio = log(high[i] / low[i])
+        ratio = log1p((high[i] - low[i]) / low[i])
         out[i] = ratio * ratio
     return out
 

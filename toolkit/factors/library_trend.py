@@ -70,7 +70,7 @@ def rsi(bars: Bars, window: int) -> FloatArray:
 def roc(bars: Bars, window: int) -> FloatArray:
     """Rate of change: close over the close `window` bars ago, minus 1."""
     out = np.full(len(bars), np.nan)
-    out[window:] = bars.close[window:] / bars.close[:-window] - 1.0
+    out[window:] = (bars.close[window:] - bars.close[:-window]) / bars.close[:-window]
     return out
 
 

@@ -150,8 +150,8 @@ def compute(name: str, bars: Bars, params: tuple[float | str, ...] = ()) -> Floa
 def checked_params(found: Factor, params: tuple[float | str, ...]) -> tuple[FactorParam, ...]:
     """Parameters in full: defaults for those left out, whole numbers as `int`; an `InputError` says what is wrong."""
     if len(params) > len(found.params):
-        takes = ", ".join(p.name for p in found.params) or "none"
-        raise InputError(f"factor {found.name} takes {len(found.params)} parameters ({takes}), was given {params!r}")
+        takes = f"({', '.join(p.name for p in found.params)})" if found.params else "no parameters"
+        raise InputError(f"factor {found.name} takes {takes}, was given {len(params)} values: {params!r}")
     given = params + tuple(p.default for p in found.params[len(params) :])
     return tuple(_checked(found.name, spec, value) for spec, value in zip(found.params, given, strict=True))
 

@@ -1,0 +1,29 @@
+"""Every registered factor with parameters to try it on; a new factor is found without being named here."""
+
+from itertools import product
+
+from tests.factors.series import PEER
+from toolkit.factors import Factor, factor_names, get_factor
+
+TRIED = {
+    "window": (2, 3, 14, 50),
+    "left": (2, 3),
+    "right": (1, 4),
+    "minutes": (15, 60, 1440),
+    "symbol": (PEER,),
+}
+CASES = [
+    (name, params)
+    for name in factor_names()
+    for params in product(*(TRIED[p.name] for p in get_factor(name).params))
+]  # fmt: skip
+
+
+def case_id(case: object) -> str:
+    name, params = case  # type: ignore[misc]
+    return f"{name}{params}"
+
+
+def applies(found: Factor, interval: str) -> bool:
+    """Whether the factor is defined on bars of that interval."""
+    return not (found.day_state and interval == "1w")
