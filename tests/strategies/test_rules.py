@@ -13,7 +13,7 @@ from research.strategies import (
     trend_day,
     volatility_breakout,
 )
-from tests.strategies.cases import STRATEGIES, bars_of, signals_of
+from tests.strategies.cases import FIVE, STRATEGIES, bars_of, entries, signals_of
 from toolkit.bars.intervals import DAY_MS, MINUTE_MS
 from toolkit.bars.series import Bars, from_arrays
 
@@ -54,7 +54,7 @@ def assert_says(name: str, enter_long: pd.Series, enter_short: pd.Series, stop: 
     assert enter_short.any()
     np.testing.assert_array_equal(signals.enter_long, enter_long)
     np.testing.assert_array_equal(signals.enter_short, enter_short)
-    at = signals.enter_long | signals.enter_short
+    at = entries(signals)
     np.testing.assert_allclose(signals.stop_distance[at], stop[at], rtol=1e-9)
 
 
@@ -151,7 +151,7 @@ def test_day_trades_are_told_to_leave_at_midnight_and_enter_at_most_once_a_side(
 
 def test_trend_day_enters_once_a_day_in_all() -> None:
     bars, signals = bars_of("4h"), signals_of("trend_day", "4h")
-    days = bars.ts[signals.enter_long | signals.enter_short] // DAY_MS
+    days = bars.ts[entries(signals)] // DAY_MS
     assert len(np.unique(days)) == len(days)
 
 
@@ -161,11 +161,11 @@ def flat(volume: float) -> Bars:
     return from_arrays(ts, price, price, price, price, np.full(n, volume), interval="1h")
 
 
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("name", FIVE)
 @pytest.mark.parametrize("volume", [0.0, 1.0, np.nan])
 def test_a_price_that_stands_still_enters_nothing(name: str, volume: float) -> None:
     signals = STRATEGIES[name].signals(flat(volume), STRATEGIES[name].params())
-    assert not (signals.enter_long | signals.enter_short).any()
+    assert len(entries(signals)) == 0
     assert not (signals.stop_distance <= 0).any()
 
 
