@@ -7,8 +7,8 @@ import typer
 
 app = typer.Typer(
     name="executor",
-    help="Trade a deployment bar by bar, live or dry. The daemon is not in this version: the engine that it will run is. "
-    "Example: executor version",
+    help="Trade a deployment bar by bar, live or dry. This version holds the engine that the daemon will run, not the "
+    "daemon yet. Example: executor version",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
