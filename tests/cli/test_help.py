@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -22,28 +23,47 @@ except SystemExit as stop:
 """
 
 
-def _paths(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    yield path
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
     for name, child in getattr(command, "commands", {}).items():
-        yield from _paths(child, (*path, name))
+        yield from _commands(child, (*path, name))
 
 
-PATHS = sorted(_paths(get_command(app)))
+COMMANDS = dict(_commands(get_command(app)))
+# A group that does nothing by itself has nothing to give an example of: its help lists its commands.
+GROUPS = [path for path, c in COMMANDS.items() if getattr(c, "commands", {}) and not c.invoke_without_command]
+RUNNABLE = [path for path in COMMANDS if path not in GROUPS]
 
 
-@pytest.mark.parametrize("path", PATHS, ids=" ".join)
-def test_help_of_every_command_has_an_example(path: tuple[str, ...]) -> None:
+def help_of(path: tuple[str, ...]) -> list[str]:
+    """Lines of `toolkit PATH --help` without the usage line."""
     result = CliRunner().invoke(app, [*path, "--help"], prog_name="toolkit")
     assert result.exit_code == 0
-    usage, _, rest = result.stdout.partition("\n")
-    assert usage or rest
-    examples = [line for line in rest.splitlines() if " ".join(("toolkit", *path)) in line and "Usage:" not in line]
-    assert examples, f"`{' '.join(('toolkit', *path))} --help` shows no example line"
+    return [line for line in result.stdout.splitlines() if not line.lstrip().startswith("Usage:")]
+
+
+@pytest.mark.parametrize("path", RUNNABLE, ids=" ".join)
+def test_help_of_a_command_has_an_example(path: tuple[str, ...]) -> None:
+    command = " ".join(("toolkit", *path))
+    assert any(command in line for line in help_of(path)), f"`{command} --help` shows no example of `{command}`"
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=" ".join)
+def test_help_of_a_group_says_what_each_of_its_commands_does(path: tuple[str, ...]) -> None:
+    lines = help_of(path)
+    for name in COMMANDS[path].commands:
+        assert any(line.split()[:1] == [name] and len(line.split()) > 2 for line in lines), name
+
+
+@pytest.mark.parametrize("path", RUNNABLE, ids=" ".join)
+def test_every_option_is_explained(path: tuple[str, ...]) -> None:
+    for parameter in COMMANDS[path].params:
+        assert getattr(parameter, "help", None), f"{' '.join(('toolkit', *path))}: {parameter.name} has no help"
 
 
 def test_every_design_command_is_there() -> None:
     wanted = {"demo", "data", "strategies", "backtest", "sweep", "verify", "factors"}
-    assert wanted <= {path[0] for path in PATHS if path}
+    assert wanted <= {path[0] for path in COMMANDS if path}
 
 
 def test_help_loads_no_heavy_library() -> None:
