@@ -8,6 +8,7 @@ import numpy as np
 
 from toolkit.bars.intervals import DAY_MS, interval_ms
 from toolkit.bars.series import Bars
+from toolkit.bars.symbols import canonical_symbol
 from toolkit.errors import InputError
 from toolkit.factors.registry import FactorParam, checked_params, factor_lookback, get_factor
 from toolkit.types import FloatArray, IntArray
@@ -49,6 +50,10 @@ class FactorSpec:
         inside = f"({', '.join(str(p) for p in self.params)})" if self.params else ""
         return f"{self.interval}:{self.name}{inside}" if self.interval else f"{self.name}{inside}"
 
+    def named_params(self) -> list[tuple[str, FactorParam]]:
+        """Names of the factor's parameters, in order, with their values."""
+        return [(p.name, value) for p, value in zip(get_factor(self.name).params, self.params, strict=True)]
+
     def values(self, bars: Bars) -> FloatArray:
         """float64[n]: the factor as known at the close of each bar of `bars`."""
         if self.interval is None or self.interval == bars.interval:
@@ -78,7 +83,10 @@ def parse_spec(text: str) -> FactorSpec:
         interval_ms(interval)
     found = get_factor(match["name"])
     words = [w.strip() for w in match["params"].split(",")] if (match["params"] or "").strip() else []
-    spec = FactorSpec(found.name, checked_params(found, tuple(_value(w) for w in words)), interval)
+    params = checked_params(found, tuple(_value(w) for w in words))
+    # Peers are attached under the one spelling of their symbol.
+    spelled = (canonical_symbol(str(v)) if p.name == "symbol" else v for p, v in zip(found.params, params, strict=True))
+    spec = FactorSpec(found.name, tuple(spelled), interval)
     if interval is not None:
         factor_lookback(spec.name, interval_ms(interval), *spec.params)
     return spec
