@@ -58,9 +58,8 @@ def parse_file(path: Path, options: FileOptions | None = None) -> ParsedFile:
     what = path.name
     if options.stamp not in ("open", "close"):
         raise InputError(f"--stamp must be 'open' or 'close', was {options.stamp!r}")
-    # The file is looked at before its name: a missing file is the better message.
-    table = read_table(path)
     said = parse_name(path)
+    table = read_table(path)
     exchange, symbol = _identity(said, options, what)
     chosen = choose_columns(table.columns, options.columns, symbol.partition("/")[0], what)
     ts = to_epoch_ms(table[chosen["ts"]], what)

@@ -124,7 +124,7 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
     except duckdb.Error as error:
         text = str(error).lower()
-        if "corrupt" in text or "checksum" in text:
+        if any(sign in text for sign in ("corrupt", "checksum", "not read enough bytes")):
             raise _open_error(path, error) from error
         raise StoreError(
             f"{path} cannot be used ({_first_line(error)}); nothing was changed: check the free space and permissions "
