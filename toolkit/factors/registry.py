@@ -127,7 +127,7 @@ def factor_lookback(name: str, interval_ms: int, *params: float | str) -> int:
 def compute(name: str, bars: Bars, params: tuple[float | str, ...] = ()) -> FloatArray:
     """float64[n]: the named factor at every bar, NaN where its lookback is not covered (rules: this module's text).
 
-    Not memoised; `Bars.factor` is, and calls this.
+    Read-only. Not memoised; `Bars.factor` is, and calls this.
 
     Raises
     ------
@@ -139,11 +139,11 @@ def compute(name: str, bars: Bars, params: tuple[float | str, ...] = ()) -> Floa
     if len(bars) == 0 or (lookback > len(bars) and not found.day_state):
         return np.full(len(bars), np.nan)
     values = found.function(bars, *checked)
-    if found.day_state:
-        return values
-    if not values.flags.writeable:
-        values = values.copy()
-    values[: lookback - 1] = np.nan
+    if not found.day_state:
+        values = values if values.flags.writeable else values.copy()
+        values[: lookback - 1] = np.nan
+    # The two sides of a day's range are memoised together: what is handed out must not be written to.
+    values.setflags(write=False)
     return values
 
 

@@ -8,8 +8,9 @@ Values are centred on the first bar of the block in which the window ends. That 
 
 * the value depends on the window's own bars only (lookback = `window`);
 * a constant window is centred to zeros, and its variance is exactly 0;
-* the mean is within `sqrt(window)` standard deviations of the centre, which bounds what cancellation can lose: the
-  relative error of a variance is some `window` units in the last place at any price level;
+* the mean is within `sqrt(window)` standard deviations of the centre, which bounds what cancellation can lose at any
+  price level: a variance is right to a few units in the last place, and to about `window ** 2` of them at worst, where
+  the centre is the window's one outlier;
 * a NaN makes NaN those windows that contain it, and no others.
 
 Kernels take `first_bar`, the absolute number of bar 0 (`absolute_bar`), and give NaN for bars `0 .. window - 2`.
