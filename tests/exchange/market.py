@@ -42,16 +42,23 @@ class Market:
         seconds = c["ts"] // 1000
         if self.repeat_boundary:
             first -= step
-        inside = (seconds // step * step >= first) & (seconds // step * step <= last) & (seconds <= now)
-        rows = []
-        opens = seconds[inside] // step * step
-        for at in np.unique(opens):
-            i = np.flatnonzero(inside)[opens == at]
-            volume = c["volume"][i].sum() * (1.0 if at + step <= now else 0.5)
-            close = c["close"][i[-1]]
-            values = (volume * close, close, c["high"][i].max(), c["low"][i].min(), c["open"][i[0]], volume)
-            rows.append([str(at), *(repr(float(v)) for v in values), str(bool(at + step <= now)).lower()])
-        return rows
+        slots = seconds // step * step
+        at = np.flatnonzero((slots >= first) & (slots <= last) & (seconds <= now))
+        if not len(at):
+            return []
+        opens = slots[at]
+        group = np.flatnonzero(np.diff(opens, prepend=-1))
+        close = c["close"][at][np.append(group[1:], len(at)) - 1]
+        high, low = np.maximum.reduceat(c["high"][at], group), np.minimum.reduceat(c["low"][at], group)
+        done = opens[group] + step <= now
+        volume = np.add.reduceat(c["volume"][at], group) * np.where(done, 1.0, 0.5)
+        columns = (volume * close, close, high, low, c["open"][at][group], volume)
+        return [
+            [str(ts), *(repr(value) for value in values), str(is_done).lower()]
+            for ts, *values, is_done in zip(
+                opens[group].tolist(), *(column.tolist() for column in columns), done.tolist(), strict=True
+            )
+        ]
 
     def too_old(self, interval: str, first: int) -> bool:
         return first < self.clock_ms() // 1000 - self.history_bars * INTERVAL_SECS[interval]

@@ -92,6 +92,8 @@ class Venue:
         config = ccxt_options() if options is None else options
         self._ccxt = ccxt
         self._exchange: Any = getattr(ccxt, self.name)({"enableRateLimit": True, **config})
+        # ccxt turns a body that is not JSON into an empty list of candles: without this, a cut answer loses bars.
+        self._exchange.on_rest_response = self._whole_body
         if self._exchange.has.get("fetchOHLCV") is not True:
             raise VenueError(f"{self.name} does not give candles over REST; choose another exchange, or import files")
         self._read("its markets", self._exchange.load_markets)
@@ -179,6 +181,15 @@ class Venue:
         if precision is None:
             return None
         return precision if self._exchange.precisionMode == self._ccxt.TICK_SIZE else 10.0**-precision
+
+    def _whole_body(self, status: int, reason: str, url: str, method: str, headers: Any, body: str, *_: Any) -> str:
+        """ccxt's hook for each answer: the body as it is, `BadResponse` where a successful one is not JSON."""
+        if 200 <= status < 300:
+            try:
+                json.loads(body)
+            except ValueError:
+                raise self._ccxt.BadResponse(f"{method} {url} {status} {reason} is not JSON, {body[:40]!r}") from None
+        return body.strip()
 
     def _clock_difference_ms(self) -> int:
         if self._exchange.has.get("fetchTime") is not True:
