@@ -30,19 +30,21 @@ def cache_root() -> Path:
 
 
 def source_files(modules: Iterable[str]) -> list[Path]:
-    """Every `.py` file of the toolkit and of the named modules or packages, found without importing the last part."""
-    roots = [_TOOLKIT]
-    for name in modules:
+    """Every `.py` file of the toolkit and of the top-level packages that the named modules belong to.
+
+    A strategy may call kernels from anywhere in its package; one that is a single file, from the files beside it.
+    """
+    files = set(_TOOLKIT.rglob("*.py"))
+    for name in {module.partition(".")[0] for module in modules}:
         with contextlib.suppress(ImportError, ValueError):
             spec = find_spec(name)
             if spec is None:
                 continue
             if spec.submodule_search_locations:
-                roots += [Path(p) for p in spec.submodule_search_locations]
+                files |= {f for folder in spec.submodule_search_locations for f in Path(folder).rglob("*.py")}
             elif spec.origin:
-                roots.append(Path(spec.origin))
-    files = {f.resolve() for root in roots for f in ([root] if root.is_file() else root.rglob("*.py"))}
-    return sorted(files)
+                files |= set(Path(spec.origin).parent.glob("*.py"))
+    return sorted(f.resolve() for f in files)
 
 
 def source_hash(modules: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from toolkit.engine.run import EngineRun, prepare, run
 from toolkit.engine.types import ExitReason, Policy, SignalEnd
 from toolkit.errors import InputError
+from toolkit.verify.bits import differing
 from toolkit.verify.random_cases import Case, random_case
 
 Progress = Callable[[int, int], None]
@@ -84,24 +85,16 @@ def first_difference(a: EngineRun, b: EngineRun) -> str:
         if len(left) != len(right):
             return f"{len(left)} {name} by hops, {len(right)} by steps"
         for column in left.dtype.names or ():
-            bad = np.flatnonzero(_bits(left[column]) != _bits(right[column]))
+            bad = np.flatnonzero(differing(left[column], right[column]))
             if len(bad):
                 row = int(bad[0])
                 return f"{name} row {row}, {column}: {left[column][row]!r} by hops, {right[column][row]!r} by steps"
     for side, state in a.states.items():
         left, right = _leaves("state", state), _leaves("state", b.states[side])
         for path, value in left.items():
-            if _bits(np.float64(value)) != _bits(np.float64(right[path])):
+            if differing(np.float64(value), np.float64(right[path])).any():
                 return f"final {path} of side {side}: {value!r} by hops, {right[path]!r} by steps"
     return ""
-
-
-def _bits(values: Any) -> Any:
-    """Bit patterns, every NaN the same one."""
-    array = np.asarray(values)
-    if array.dtype != np.float64:
-        return array
-    return np.where(np.isnan(array), np.nan, array).view(np.int64)
 
 
 def _leaves(path: str, value: Any) -> dict[str, float]:
