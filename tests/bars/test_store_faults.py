@@ -96,6 +96,36 @@ def test_a_bar_stored_twice_is_refused(store: Store) -> None:
         store.read("binance", "BTC/USDT", "1m")
 
 
+CRASH = """
+import os, sys
+from pathlib import Path
+import duckdb
+from tests.bars.minutes import SOURCE, minutes
+from toolkit.bars.store import Batch, SeriesKey, Store
+path, moment = Path(sys.argv[1]), sys.argv[2]
+key = SeriesKey("binance", "ETH/USDT", "1m")
+if moment == "before commit":
+    with Store(path).batch() as batch:
+        batch.write(key, minutes(100_000), SOURCE)
+        os._exit(9)
+connection = duckdb.connect(str(path))
+connection.execute("BEGIN TRANSACTION")
+Batch(connection).write(key, minutes(1000), SOURCE)
+connection.execute("COMMIT")
+os._exit(9)
+"""
+
+
+@pytest.mark.parametrize(("moment", "kept"), [("before commit", False), ("after commit", True)])
+def test_a_writer_that_dies_leaves_its_write_whole_or_not_at_all(store: Store, moment: str, kept: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, str(store.path), moment], check=False, cwd=Path(__file__).parents[2]
+    )
+    assert done.returncode == 9
+    assert_same(store.read("binance", "BTC/USDT", "1m"), minutes(2000))
+    assert_same(store.read("binance", "ETH/USDT", "1m"), minutes(1000 if kept else 0))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is POSIX")
 @pytest.mark.parametrize("first", [False, True], ids=["grows", "is made"])
 def test_a_full_disk_leaves_the_store_as_before(store: Store, tmp_path: Path, first: bool) -> None:

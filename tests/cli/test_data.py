@@ -129,3 +129,19 @@ def test_export_of_another_interval_and_its_refusals(folder: Path) -> None:
 @pytest.mark.parametrize("command", ["import", "ls", "check", "export"])
 def test_help_has_an_example(command: str) -> None:
     assert f"toolkit data {command}" in " ".join(run(command, "--help").stdout.split())
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from toolkit.cli.main import main
+
+    (folder / "binance_SOLUSDT_1m.parquet").write_bytes(b"PAR1 and no more")
+    monkeypatch.setattr("sys.argv", ["toolkit", "data", "import", "*.parquet"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    assert ended.value.code == 2 and told.out == ""
+    assert "error: binance_SOLUSDT_1m.parquet cannot be read as parquet" in told.err.splitlines()[-1]
+    assert "(1 of 2 files are bad and none was imported)" in told.err
+    assert not (folder / "data").exists()
