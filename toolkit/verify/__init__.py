@@ -1,4 +1,4 @@
-"""Proofs that run on the user's own bars and strategies: no look-ahead, hop equals step, an edit reaches its callers."""
+"""Proofs on the user's own bars and strategies: no look-ahead, hop equals step, an edit reaches its callers."""
 
 from toolkit.verify.cache import verify_cache
 from toolkit.verify.hop import verify_hop

@@ -53,7 +53,7 @@ def verify_hop(cases: int = 2000, seed: int = 7, progress: Progress | None = Non
     """
     if cases < 1:
         raise InputError(f"`cases` must be at least 1, was {cases}")
-    reached: Counter[str] = Counter({name: 0 for name in _corners()})
+    reached: Counter[str] = Counter(dict.fromkeys(_corners(), 0))
     differences: list[str] = []
     bars = steps = 0
     for number in range(cases):
@@ -90,10 +90,10 @@ def first_difference(a: EngineRun, b: EngineRun) -> str:
                 row = int(bad[0])
                 return f"{name} row {row}, {column}: {left[column][row]!r} by hops, {right[column][row]!r} by steps"
     for side, state in a.states.items():
-        left, right = _leaves("state", state), _leaves("state", b.states[side])
-        for path, value in left.items():
-            if differing(np.float64(value), np.float64(right[path])).any():
-                return f"final {path} of side {side}: {value!r} by hops, {right[path]!r} by steps"
+        steps = _leaves("state", b.states[side])
+        for path, value in _leaves("state", state).items():
+            if differing(np.float64(value), np.float64(steps[path])).any():
+                return f"final {path} of side {side}: {value!r} by hops, {steps[path]!r} by steps"
     return ""
 
 

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.moments import Moment
 from toolkit.bars.series import Bars
-from toolkit.errors import InputError, UnknownNameError
+from toolkit.errors import InputError
 from toolkit.strategy import Strategy, get_strategy, load_strategies
 from toolkit.verify.bits import differing
 from toolkit.verify.needed import smallest_lookback
@@ -25,7 +25,6 @@ from toolkit.verify.results import Coverage, Finding, LookaheadReport, Needed
 from toolkit.verify.sources import Series, find_series
 from toolkit.verify.subjects import (
     Arrays,
-    FactorSubject,
     StrategySubject,
     Subject,
     factor_subjects,
@@ -163,9 +162,16 @@ class _Job:
         report.findings.extend(found.all())
         report.coverage.append(
             Coverage(
-                self.subject.name, self.subject.params_text, history.symbol, history.interval,
-                int(history.ts[first]), int(history.ts[-1]), len(points.index), points.entries, points.exits,
-            )  # fmt: skip
+                self.subject.name,
+                self.subject.params_text,
+                history.symbol,
+                history.interval,
+                first_ms=int(history.ts[first]),
+                last_ms=int(history.ts[-1]),
+                points=len(points.index),
+                entries=points.entries,
+                exits=points.exits,
+            )
         )
         if self.search and isinstance(self.subject, StrategySubject):
             report.needed.append(self._needed(self.subject, history, points, whole))
@@ -199,9 +205,9 @@ def _jobs(
         return
     for interval in _intervals(sorted({i for s in strategies for i in s.intervals}, key=interval_ms), config.intervals):
         for bars in (b for b in series.bars if _fits(b, interval)):
-            for subject in factor_subjects(interval, bars.peers):
+            for factors in factor_subjects(interval, bars.peers):
                 number += 1
-                yield _Job(subject, bars.to(interval), -(-share // 4), (config.seed, number), search=False)
+                yield _Job(factors, bars.to(interval), -(-share // 4), (config.seed, number), search=False)
 
 
 def _intervals(declared: Iterable[str], wanted: tuple[str, ...]) -> list[str]:
@@ -215,7 +221,10 @@ def _fits(bars: Bars, interval: str) -> bool:
 def _usable(strategy: Strategy, bars: Bars, interval: str, report: LookaheadReport) -> bool:
     if not _fits(bars, interval):
         return False
-    missing = [*(p for p in strategy.peers if p not in bars.peers), *(n for n in strategy.native if n not in bars.native)]
+    missing = [
+        *(p for p in strategy.peers if p not in bars.peers),
+        *(n for n in strategy.native if n not in bars.native),
+    ]
     if missing:
         report.skipped.append(f"{strategy.name} on {bars.symbol} {interval}: {', '.join(missing)} not stored")
     return not missing
@@ -251,8 +260,9 @@ def _check_future(
     clean = subject.arrays(stretch)
     begins = _covered_from(subject, stretch, begin)
     for name, values in clean.items():
-        for j in np.flatnonzero(differing(values[begins:], whole[name][offset + begins :])) + begins:
-            found.add("lookback", int(offset + j), name, whole[name][offset + j], values[j])
+        for k in np.flatnonzero(differing(values[begins:], whole[name][offset + begins :])):
+            at = begins + int(k)
+            found.add("lookback", offset + at, name, whole[name][offset + at], values[at])
     noise = NoiseFuture(stretch, rng)
     for point in points.index:
         end = int(point) - offset + 1
@@ -260,8 +270,8 @@ def _check_future(
         for name, values in noisy.items():
             bad = np.flatnonzero(differing(values[:end], clean[name][:end]))
             if len(bad):
-                j = int(bad[-1])
-                found.add("future", offset + j, name, clean[name][j], values[j])
+                last = int(bad[-1])
+                found.add("future", offset + last, name, clean[name][last], values[last])
 
 
 def _check_lookback(subject: Subject, history: Bars, points: Points, whole: Arrays, found: "_Findings") -> None:

@@ -40,9 +40,7 @@ class NoiseFuture:
         )  # fmt: skip
 
 
-def _noise(
-    bars: Bars, rng: Generator
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, BoolArray]:
+def _noise(bars: Bars, rng: Generator) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, BoolArray]:
     """Prices around the series' own level, far more volatile than it, some bars without volume, some filled."""
     n = len(bars)
     close = np.median(bars.close) * np.exp(rng.normal(0, 0.2, n)) if n else np.empty(0)

@@ -82,8 +82,8 @@ def random_bars(rng: Generator, n: int, interval: str) -> Bars:
         kept[start : start + rng.integers(1, 40)] = False
     kept[[0, -1]] = True
     ts = _START_MS + int(rng.integers(0, 2000)) * interval_ms(_BASE)
-    columns = (a[kept] for a in (ts + interval_ms(interval) * np.arange(n), o, h, lo, c, volume))
-    return from_arrays(*columns, interval=interval)
+    opens = ts + interval_ms(interval) * np.arange(n, dtype=np.int64)
+    return from_arrays(opens[kept], o[kept], h[kept], lo[kept], c[kept], volume[kept], interval=interval)
 
 
 def random_signals(rng: Generator, bars: Bars, rate: float) -> Signals:
@@ -170,5 +170,6 @@ def _stored_base(finer: Bars) -> Bars:
     kept = ~b.filled
     if not kept.any():
         kept[0] = True
-    columns = (a[kept] for a in (b.ts, b.open, b.high, b.low, b.close, b.volume))
-    return from_arrays(*columns, interval=_BASE)
+    return from_arrays(
+        b.ts[kept], b.open[kept], b.high[kept], b.low[kept], b.close[kept], b.volume[kept], interval=_BASE
+    )

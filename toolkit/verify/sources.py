@@ -10,7 +10,7 @@ from toolkit.bars.series import Bars, utc
 from toolkit.bars.store import SeriesKey, Store
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.bars.synthetic import SYMBOLS, synthetic_bars
-from toolkit.errors import UnknownNameError
+from toolkit.errors import InputError, UnknownNameError
 from toolkit.strategy import Strategy
 
 SYNTHETIC_DAYS = 400
@@ -33,8 +33,7 @@ def find_series(
     ------
     UnknownNameError : the symbol is not stored. InputError : the range holds no bars.
     """
-    store = Store()
-    keys = [key for key in store.keys() if key.origin == "official"]
+    keys = [key for key in Store().series_keys() if key.origin == "official"]
     if not keys:
         return _synthetic(symbol)
     wanted = None if symbol is None else canonical_symbol(symbol)
@@ -42,10 +41,17 @@ def find_series(
     if not pairs:
         raise UnknownNameError("symbol", str(wanted), {k.symbol for k in keys})
     named = list(strategies)
-    found = tuple(_load(keys, pair, named, start, end) for pair in pairs)
+    found: list[Bars] = []
+    for pair in pairs:
+        try:
+            found.append(_load(keys, pair, named, start, end))
+        except InputError:
+            # Symbols end at different times; a range that is empty for all of them is the caller's error.
+            if pair == pairs[-1] and not found:
+                raise
     span = f"{utc(min(int(b.ts[0]) for b in found))} to {utc(max(int(b.ts[-1]) for b in found))}"
     listed = ", ".join(f"{b.exchange} {b.symbol} {b.interval}" for b in found)
-    return Series(found, f"stored bars of {listed}, {span} UTC")
+    return Series(tuple(found), f"stored bars of {listed}, {span} UTC")
 
 
 def _load(
