@@ -19,12 +19,14 @@ class Market:
     ----------
     history_bars : how many candles of an interval, counted back from now, are served; older ones are refused.
     repeat_boundary : also return the candle before the one asked from.
+    newest_too : also return the open candle, whatever end is asked for, as some venues do.
     """
 
     minutes: dict[str, Columns]
     now_ms: int
     history_bars: int = 10_000
     repeat_boundary: bool = False
+    newest_too: bool = False
     _started: float = field(default_factory=time.monotonic)
 
     def clock_ms(self) -> int:
@@ -43,7 +45,10 @@ class Market:
         if self.repeat_boundary:
             first -= step
         slots = seconds // step * step
-        at = np.flatnonzero((slots >= first) & (slots <= last) & (seconds <= now))
+        wanted = (slots >= first) & (slots <= last)
+        if self.newest_too:
+            wanted |= slots == now // step * step
+        at = np.flatnonzero(wanted & (seconds <= now))
         if not len(at):
             return []
         opens = slots[at]
