@@ -15,6 +15,7 @@ from toolkit.types import BoolArray, FloatArray, IntArray
 _COLUMNS = ("open", "high", "low", "close", "volume")
 _T = TypeVar("_T")
 _Number = TypeVar("_Number", bound=np.generic)
+_UNKNOWN = object()
 
 
 def utc(ts_ms: int) -> str:
@@ -81,12 +82,33 @@ class Bars:
 
     def memo(self, key: object, make: Callable[[], _T]) -> _T:
         """Value under `key`, made once per series; arrays are frozen."""
-        if key not in self._memo:
-            value = make()
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
-            self._memo[key] = value
-        return self._memo[key]  # type: ignore[return-value]
+        known = self._memo.get(key, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known  # type: ignore[return-value]
+        value = make()
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+        # What was made is returned, not looked up: another thread may have dropped it to save memory.
+        self._memo[key] = value
+        return value
+
+    def factor_bytes(self) -> int:
+        """Bytes of the factors memoised on this series and on those made from it."""
+        own = 0
+        for key, value in list(self._memo.items()):
+            if isinstance(value, Bars | Aligned):
+                own += value.factor_bytes()
+            elif isinstance(value, np.ndarray) and isinstance(key, tuple) and key[0] == "factor":
+                own += value.nbytes
+        return own
+
+    def drop_factors(self) -> None:
+        """Forget those factors, to be made again when asked for: thousands of distinct windows would fill memory."""
+        for key, value in list(self._memo.items()):
+            if isinstance(value, Bars | Aligned):
+                value.drop_factors()
+            elif isinstance(key, tuple) and key[0] == "factor":
+                self._memo.pop(key, None)
 
     def to(self, interval: str) -> "Bars":
         """The same history on another interval, resampled from the base; only complete groups are kept.
@@ -185,10 +207,19 @@ class Aligned:
         return out
 
     def _once(self, key: object, make: Callable[[], FloatArray]) -> FloatArray:
-        if key not in self._memo:
-            self._memo[key] = self.take(make())
-            self._memo[key].setflags(write=False)
-        return self._memo[key]
+        known = self._memo.get(key)
+        if known is None:
+            known = self._memo[key] = self.take(make())
+            known.setflags(write=False)
+        return known
+
+    def factor_bytes(self) -> int:
+        """Bytes of the values taken so far."""
+        return sum(array.nbytes for array in list(self._memo.values()))
+
+    def drop_factors(self) -> None:
+        """Forget them, to be taken again when asked for."""
+        self._memo.clear()
 
     def _column(self, name: str) -> FloatArray:
         return self._once(name, lambda: getattr(self.bars, name))

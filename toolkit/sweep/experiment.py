@@ -1,0 +1,252 @@
+"""An experiment: what a sweep runs, written in TOML or given as keywords, checked before anything is run."""
+
+import math
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from toolkit.analysis.metrics import METRICS
+from toolkit.bars.intervals import interval_ms
+from toolkit.bars.moments import to_ms
+from toolkit.bars.series import utc
+from toolkit.bars.symbols import canonical_symbol
+from toolkit.engine.rules import SIDES, Costs, TradeRules, costs_from, rules_from
+from toolkit.errors import InputError, UnknownNameError
+from toolkit.strategy import Strategy, get_strategy, load_strategies
+from toolkit.sweep.grid import Axis, Sample, Space, parse_axis
+
+_RULE_NAMES = tuple(f.name for f in fields(TradeRules))
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """One strategy of an experiment: its axes as written, its own rules over the experiment's, and its samples.
+
+    Attributes
+    ----------
+    intervals : its own intervals instead of the experiment's; each must be one that the strategy is meant for.
+    sample, rules_sample : points drawn from its parameters, and from its trade rules, instead of every combination.
+    """
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    intervals: tuple[str, ...] = ()
+    sample: Sample | None = None
+    rules_sample: Sample | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Symbols x intervals x strategies x parameters x trade rules over one range of time.
+
+    Attributes
+    ----------
+    start, end : first moment that is traded, and the first that is left out; None = all that is stored.
+    base : stored interval that orders fill on, instead of the finest.
+    rules : trade rules of every strategy; each field a value, a list or a range. `side` as an axis costs next to
+        nothing: its sides share their simulated legs.
+    notional : money of every trade; also the capital that returns are measured on.
+    compound : days earn on the equity of their beginning.
+    top, by, min_trades : how many best combinations get their trades, by which metric, with how many closed trades.
+    """
+
+    symbols: tuple[str, ...]
+    intervals: tuple[str, ...]
+    strategies: tuple[StrategySpec, ...]
+    name: str = "sweep"
+    start: str | None = None
+    end: str | None = None
+    exchange: str | None = None
+    base: str | None = None
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    rules_sample: Sample | None = None
+    costs: Costs = field(default_factory=Costs)
+    notional: float = 10_000.0
+    compound: bool = False
+    top: int = 20
+    by: str = "sharpe"
+    min_trades: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("symbols", "intervals", "strategies"):
+            if not getattr(self, name):
+                raise InputError(f"`{name}` of an experiment must name at least one, was empty")
+        for interval in (*self.intervals, *([self.base] if self.base else [])):
+            interval_ms(interval)
+        for name in ("symbols", "intervals"):
+            _once(name, getattr(self, name))
+        _check_range(self.start, self.end)
+        money = self.notional
+        if isinstance(money, bool) or not isinstance(money, int | float) or not 0 < money < math.inf:
+            raise InputError(f"`notional` must be a positive amount of money, was {money!r}")
+        object.__setattr__(self, "notional", float(money))
+        for name, least in (("top", 0), ("min_trades", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"`{name}` must be a whole number from {least}, was {value!r}")
+        if self.by not in METRICS:
+            raise UnknownNameError("metric", self.by, METRICS)
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> "Experiment":
+        """An experiment file; a wrong key, value or TOML error names the file."""
+        file = Path(path)
+        try:
+            table = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"experiment file {file} cannot be read: {error.strerror or error}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"experiment file {file} is not valid TOML: {error}") from None
+        try:
+            return cls.from_table({"name": file.stem, **table})
+        except UnknownNameError as error:
+            error.args = (f"{file}: {error}",)
+            raise
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> "Experiment":
+        """An experiment from a table of TOML, JSON or keywords; `strategies` are names, "all", or tables."""
+        given = dict(table)
+        # `[[strategy]]` reads better in a file than `[[strategies]]`.
+        known = {f.name for f in fields(cls)} | {"strategy"}
+        for key in given:
+            if key not in known:
+                raise UnknownNameError("key of an experiment", str(key), known)
+        specs = [*_listed(given.pop("strategies", ())), *given.pop("strategy", ())]
+        given["strategies"] = tuple(spec for one in specs for spec in _strategy_specs(one))
+        given["symbols"] = tuple(canonical_symbol(s) for s in _listed(given.get("symbols", ())))
+        given["intervals"] = tuple(_listed(given.get("intervals", ())))
+        for moment in ("start", "end"):
+            if isinstance(given.get(moment), date):
+                given[moment] = given[moment].isoformat()
+        if "rules" in given:
+            given["rules"] = _table("rules", given["rules"])
+        given["rules_sample"] = _sample(given.get("rules_sample"))
+        if not isinstance(given.get("costs"), Costs):
+            given["costs"] = costs_from(_table("costs", given.get("costs") or {}))
+        return cls(**given)
+
+    def table(self) -> dict[str, Any]:
+        """The experiment as JSON can hold it; `from_table` of it is an equal experiment."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A strategy of an experiment with its spaces; `rules` holds every trade rule but the side."""
+
+    spec: StrategySpec
+    strategy: Strategy
+    params: Space
+    rules: Space
+    sides: tuple[str, ...]
+
+
+def resolve(experiment: Experiment) -> list[Resolved]:
+    """The experiment's strategies with every axis read and every value checked; errors name the strategy and axis."""
+    return [_resolve(experiment, spec) for spec in experiment.strategies]
+
+
+def _resolve(experiment: Experiment, spec: StrategySpec) -> Resolved:
+    strategy = get_strategy(spec.name)
+    hints = get_type_hints(strategy.params_type)
+    axes = []
+    for name, given in spec.params.items():
+        if name not in hints:
+            raise UnknownNameError(f"parameter of {strategy.name}", name, hints)
+        axes.append(_param_axis(strategy, parse_axis(name, given, integer=hints[name] is int)))
+    rules = {**experiment.rules, **spec.rules}
+    sides = parse_axis("side", rules.pop("side", "both"))
+    for side in sides.values:
+        if side not in SIDES:
+            raise UnknownNameError("`side`", str(side), SIDES)
+    space = Space(
+        tuple(_rule_axis(name, given) for name, given in rules.items()), spec.rules_sample or experiment.rules_sample
+    )
+    return Resolved(spec, strategy, Space(tuple(axes), spec.sample), space, sides.values)
+
+
+def _param_axis(strategy: Strategy, axis: Axis) -> Axis:
+    if not axis.finite:
+        strategy.params({axis.name: axis.value(axis.low)})
+        return axis
+    values = [getattr(strategy.params({axis.name: v}), axis.name) for v in axis.values]
+    return parse_axis(axis.name, values)
+
+
+def _rule_axis(name: str, given: Any) -> Axis:
+    if name not in _RULE_NAMES:
+        raise UnknownNameError("trade rule", name, _RULE_NAMES)
+    if name == "exits":
+        # A list of tables is one set of exit rules; an axis is a list of such lists.
+        axis = parse_axis(name, given if given and all(isinstance(v, Sequence) for v in given) else [given])
+    else:
+        axis = parse_axis(name, given)
+    if not axis.finite:
+        rules_from({name: axis.value(axis.low)})
+        return axis
+    return parse_axis(name, [getattr(rules_from({name: value}), name) for value in axis.values])
+
+
+def _strategy_specs(given: Any) -> Iterable[StrategySpec]:
+    if isinstance(given, StrategySpec):
+        return [given]
+    if isinstance(given, str):
+        return [StrategySpec(name) for name in (load_strategies() if given == "all" else [given])]
+    table = dict(_table("strategy", given))
+    known = {f.name for f in fields(StrategySpec)}
+    for key in table:
+        if key not in known:
+            raise UnknownNameError("key of a strategy table", str(key), known)
+    if not isinstance(table.get("name"), str):
+        raise InputError(f"a strategy table needs its `name`, was {table.get('name')!r}")
+    for key in ("params", "rules"):
+        table[key] = _table(f"strategy.{key}", table.get(key, {}))
+    table["intervals"] = tuple(_listed(table.get("intervals", ())))
+    for key in ("sample", "rules_sample"):
+        table[key] = _sample(table.get(key))
+    return [StrategySpec(**table)]
+
+
+def _sample(given: Any) -> Sample | None:
+    if given is None or isinstance(given, Sample):
+        return given
+    table = _table("sample", given)
+    known = {f.name for f in fields(Sample)}
+    for key in table:
+        if key not in known:
+            raise UnknownNameError("key of a sample", str(key), known)
+    if "n" not in table:
+        raise InputError('a sample needs `n`, how many points: {method = "lhs", n = 100, seed = 1}')
+    return Sample(**{"method": "random", **table})
+
+
+def _table(name: str, given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise InputError(f"`{name}` must be a table of names and values, was {given!r}")
+    return given
+
+
+def _listed(given: Any) -> list[Any]:
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Sequence):
+        raise InputError(f"a list of names was expected, was {given!r}")
+    return list(given)
+
+
+def _once(name: str, values: Sequence[str]) -> None:
+    twice = sorted({v for v in values if values.count(v) > 1})
+    if twice:
+        raise InputError(f"`{name}` must name each once, {twice[0]!r} is there twice")
+
+
+def _check_range(start: str | None, end: str | None) -> None:
+    if start is not None and end is not None and to_ms(start, "start") >= to_ms(end, "end"):
+        raise InputError(f"start must be before end, was {utc(to_ms(start, 'start'))} and end {utc(to_ms(end, 'end'))}")

@@ -1,0 +1,67 @@
+"""Parquet parts of an unfinished sweep, and the tables that are put together from them piece by piece."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from toolkit.errors import RunError
+from toolkit.sweep.plan import Plan, Unit
+
+CSV_TIME = "%Y-%m-%dT%H:%M:%S%.3fZ"
+
+
+def part_file(parts: Path, unit: Unit) -> Path:
+    return parts / f"{unit.number:08d}.parquet"
+
+
+def write_part(frame: pl.DataFrame, file: Path) -> None:
+    """Write one part; it is there whole or not at all."""
+    with stored(file) as out:
+        frame.write_parquet(out)
+
+
+def join_parts(plan: Plan, parts: Path, file: Path) -> None:
+    """One table of all parts, in the order of the plan; one part at a time is in memory."""
+    write_pieces((pl.read_parquet(part_file(parts, unit)) for unit in plan.units()), file)
+
+
+def write_pieces(frames: Iterable[pl.DataFrame], file: Path) -> int:
+    """One Parquet table of frames with the same columns, each written as it comes; returns the number of rows."""
+    rows = 0
+    with stored(file) as out:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for frame in frames:
+                piece = frame.to_arrow()
+                writer = writer or pq.ParquetWriter(out, piece.schema, compression="zstd")
+                writer.write_table(piece)
+                rows += len(frame)
+        finally:
+            if writer is not None:
+                writer.close()
+    return rows
+
+
+@contextmanager
+def stored(file: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name once it is whole; a failure to write is a `RunError` that says why."""
+    half = file.with_name(f".{file.name}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with half.open("wb") as out:
+            yield out
+        half.replace(file)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        half.unlink(missing_ok=True)
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RunError(
+            f"{file.name} of the sweep cannot be written in {file.parent}: {why}; make room, or point LOCKSTEP_DATA "
+            f"to another folder (what is finished is kept for --resume)"
+        ) from error
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
