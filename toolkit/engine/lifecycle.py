@@ -54,14 +54,17 @@ def flat_leg(side: int) -> LegState:
 
 @inlined
 def round_up(price: float, tick: float) -> float:
-    """The lowest tick at or above `price`; tick 0 leaves it as it is. A price within 1e-9 ticks is on the tick."""
-    return price if tick <= 0.0 else math.ceil(price / tick - 1e-9) * tick
+    """The lowest tick at or above `price`; tick 0 leaves it as it is. A price within 1e-9 ticks is on the tick.
+
+    NaN (no level) stays NaN: `math.ceil` would make it an integer here.
+    """
+    return price if tick <= 0.0 else np.ceil(price / tick - 1e-9) * tick
 
 
 @inlined
 def round_down(price: float, tick: float) -> float:
     """The highest tick at or below `price`; tick 0 leaves it as it is."""
-    return price if tick <= 0.0 else math.floor(price / tick + 1e-9) * tick
+    return price if tick <= 0.0 else np.floor(price / tick + 1e-9) * tick
 
 
 @inlined
