@@ -218,6 +218,11 @@ def load_strategies(modules: Iterable[str] | None = None) -> dict[str, Strategy]
     return dict(_REGISTRY)
 
 
+def registered() -> dict[str, Strategy]:
+    """The strategies known so far, by name; nothing is imported."""
+    return dict(_REGISTRY)
+
+
 def get_strategy(name: str, modules: Iterable[str] | None = None) -> Strategy:
     """The strategy of that name, or `UnknownNameError` with the nearest names."""
     known = load_strategies(modules)

@@ -57,8 +57,8 @@ def bars_held(trades: Records) -> IntArray:
     return held
 
 
-def trade_frame(trades: Records, naming: Naming) -> pl.DataFrame:
-    """The `trades` table.
+def trade_frame(trades: Records, naming: Naming, prediction: FloatArray | None = None) -> pl.DataFrame:
+    """The `trades` table; `prediction` is the model's for each trade's signal.
 
     An open trade has exit_reason "open" and no exit; its profit is that of its mark, so the column adds up to equity.
     `return` is profit over entry notional, `r_multiple` profit over what the first stop put at risk (null without a
@@ -73,7 +73,7 @@ def trade_frame(trades: Records, naming: Naming) -> pl.DataFrame:
     signal_ms = (trades["signal_t"] + 1) * naming.base_ms
     one, n = naming.instance, len(trades)
     columns: dict[str, Any] = {
-        "trade_id": _ids(naming, side, signal_ms),
+        "trade_id": trade_ids(naming, side, signal_ms),
         "strategy": _same(one.strategy, n),
         "instance": _same(one.id, n),
         "params": _same(canonical_json(dict(one.params)), n),
@@ -100,7 +100,7 @@ def trade_frame(trades: Records, naming: Naming) -> pl.DataFrame:
         "mae": side * (trades["worst"] - entry) / entry,
         "mfe": side * (trades["best"] - entry) / entry,
         "bars_held": bars_held(trades),
-        "prediction": _nothing(n, pl.Float64),
+        "prediction": _nothing(n, pl.Float64) if prediction is None else _known(prediction),
         "model_version": _nothing(n, pl.String),
         "weight": _nothing(n, pl.Float64),
         "deployment": _nothing(n, pl.String),
@@ -109,8 +109,10 @@ def trade_frame(trades: Records, naming: Naming) -> pl.DataFrame:
     return pl.DataFrame(columns).select(TRADE_COLUMNS)
 
 
-def signal_frame(signals: Records, naming: Naming, shadow_pnl: FloatArray | None = None) -> pl.DataFrame:
-    """The `signals` table: a row an entry signal.
+def signal_frame(
+    signals: Records, naming: Naming, shadow_pnl: FloatArray | None = None, prediction: FloatArray | None = None
+) -> pl.DataFrame:
+    """The `signals` table: a row an entry signal; `prediction` is the model's for each.
 
     `reason` says how it closed: trade_closed, timed_out, refused, expired, exit_signal, null while live. `shadow_pnl`
     is what the trade of a refused signal would have made, null for accepted ones.
@@ -122,11 +124,11 @@ def signal_frame(signals: Records, naming: Naming, shadow_pnl: FloatArray | None
     closed_ms = (signals["closed_t"] + np.where(at_open, 0, 1)) * base_ms
     ends = [None if e == SignalEnd.LIVE else e.name.lower() for e in SignalEnd]
     columns = {
-        "signal_id": _ids(naming, signals["side"], ts, "-signal"),
+        "signal_id": trade_ids(naming, signals["side"], ts, "-signal"),
         "instance": _same(naming.instance.id, n),
         "ts": _times(ts),
         "side": side_names(signals["side"]),
-        "prediction": _nothing(n, pl.Float64),
+        "prediction": _nothing(n, pl.Float64) if prediction is None else _known(prediction),
         "decision": pl.Series([_DECISIONS.get(d, "rejected") for d in signals["decision"].tolist()], dtype=pl.String),
         "reason": _words(ends, signals["end"]),
         "expires_ts": _times((signals["expires_t"] + 1) * base_ms, signals["expires_t"] < 0),
@@ -191,7 +193,7 @@ def side_names(side: IntArray) -> pl.Series:
     return _words(["short", "long"], (side == LONG).astype(np.int64))
 
 
-def _ids(naming: Naming, side: IntArray, ts_ms: IntArray, suffix: str = "") -> pl.Series:
+def trade_ids(naming: Naming, side: IntArray, ts_ms: IntArray, suffix: str = "") -> pl.Series:
     """`identity.trade_id` of each row, with what a signal's or an order's id has behind it."""
     text = {"side": _words(["S", "L"], (side == LONG).astype(np.int64)), "ts": ts_ms}
     pattern = f"{naming.instance.digest}-{{}}-{{}}{suffix}"

@@ -211,22 +211,24 @@ class RunWriter:
 
     def write_frame(self, name: str, frame: pl.DataFrame, csv: bool = False) -> None:
         """Write `<name>.parquet`, and with `csv` its twin `<name>.csv` (times in ISO form, UTC)."""
-        with self._writing(), _synced(self.folder / f"{name}.parquet") as file:
+        with self._writing(), durable(self.folder / f"{name}.parquet") as file:
             frame.write_parquet(file)
         if csv:
-            with self._writing(), _synced(self.folder / f"{name}.csv") as file:
+            with self._writing(), durable(self.folder / f"{name}.csv") as file:
                 frame.write_csv(file, datetime_format="%Y-%m-%dT%H:%M:%S%.3fZ")
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file under its full name, `report.html`."""
-        with self._writing(), _synced(self.folder / name) as file:
+        with self._writing(), durable(self.folder / name) as file:
             file.write(text.encode())
 
-    def finish(self, **extra: Any) -> Path:
-        """Put everything on disk and give the run its name; returns its folder.
+    def note(self, **extra: Any) -> None:
+        """Put `extra` into `run.json`: `data` (see `data_fingerprint`), `seeds`, figures of the run."""
+        self.info |= extra
+        self._write_info()
 
-        `extra` goes into `run.json`: `data` (see `data_fingerprint`), `seeds`, figures of the run.
-        """
+    def finish(self, **extra: Any) -> Path:
+        """Put everything on disk and give the run its name; returns its folder. `extra` is noted in `run.json`."""
         self.info |= extra
         self.info["finished"] = _now()
         self._write_info()
@@ -267,8 +269,8 @@ class RunWriter:
 
 
 @contextlib.contextmanager
-def _synced(path: Path) -> Iterator[Any]:
-    """A binary file that is renamed to `path` once it is on disk."""
+def durable(path: Path) -> Iterator[Any]:
+    """A binary file that is renamed to `path` once it is on disk; when the block raises, there is no file."""
     half = path.with_name(f".{path.name}.tmp")
     try:
         with half.open("wb") as file:
