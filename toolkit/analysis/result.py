@@ -1,6 +1,8 @@
 """What a backtest gives: tables, figures, plots, and a run folder when it is saved."""
 
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -145,8 +147,12 @@ class BacktestResult:
         `specs` are factors such as "atr(14)" or "1d:range(10)"; `default_specs` of the interval unless given.
         """
         signals = self.records.signals
-        chosen = default_specs(self.bars.interval) if specs is None else specs
-        table = factor_table(self.bars, self._signal_bar(signals["t"]), chosen)
+        chosen = default_specs(self.bars.interval) if specs is None else list(specs)
+        at = self._signal_bar(signals["t"])
+        # Kernels release the GIL; each factor is computed over the whole series, whatever the number of entries.
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            parts = list(pool.map(lambda spec: factor_table(self.bars, at, [spec]), chosen))
+        table = {name: values for part in parts for name, values in part.items()}
         head = signal_frame(signals, self._naming("")).select("signal_id", "instance", "ts", "side")
         return head.with_columns(pl.Series(name, values).fill_nan(None) for name, values in table.items())
 

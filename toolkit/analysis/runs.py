@@ -214,8 +214,7 @@ class RunWriter:
         with self._writing(), durable(self.folder / f"{name}.parquet") as file:
             frame.write_parquet(file)
         if csv:
-            with self._writing(), durable(self.folder / f"{name}.csv") as file:
-                frame.write_csv(file, datetime_format="%Y-%m-%dT%H:%M:%S%.3fZ")
+            write_csv(self.folder / f"{name}.csv", frame)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file under its full name, `report.html`."""
@@ -282,6 +281,17 @@ def durable(path: Path) -> Iterator[Any]:
         with contextlib.suppress(OSError):
             half.unlink(missing_ok=True)
         raise
+
+
+def write_csv(path: Path, frame: pl.DataFrame) -> None:
+    """Write a CSV, times in ISO form (UTC), whole or not at all; `RunError` where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with durable(path) as file:
+            frame.write_csv(file, datetime_format="%Y-%m-%dT%H:%M:%S%.3fZ")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RunError(f"{path} cannot be written: {why}; make room, or choose another folder") from error
 
 
 def _sync(path: Path) -> None:
