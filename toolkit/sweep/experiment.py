@@ -92,8 +92,8 @@ class Experiment:
             raise UnknownNameError("metric", self.by, METRICS)
 
     @classmethod
-    def from_file(cls, path: Path | str) -> "Experiment":
-        """An experiment file; a wrong key, value or TOML error names the file."""
+    def from_file(cls, path: Path | str, changes: Mapping[str, Any] | None = None) -> "Experiment":
+        """An experiment file with `changes` over its keys; a wrong key, value or TOML error names the file."""
         file = Path(path)
         try:
             table = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ class Experiment:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"experiment file {file} is not valid TOML: {error}") from None
         try:
-            return cls.from_table({"name": file.stem, **table})
+            return cls.from_table({"name": file.stem, **table, **(changes or {})})
         except UnknownNameError as error:
             error.args = (f"{file}: {error}",)
             raise

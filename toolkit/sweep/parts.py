@@ -1,6 +1,6 @@
 """Parquet parts of an unfinished sweep, and the tables that are put together from them piece by piece."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -26,24 +26,30 @@ def write_part(frame: pl.DataFrame, file: Path) -> None:
 
 def join_parts(plan: Plan, parts: Path, file: Path) -> None:
     """One table of all parts, in the order of the plan; one part at a time is in memory."""
-    write_pieces((pl.read_parquet(part_file(parts, unit)) for unit in plan.units()), file)
+    with stored(file) as out, Pieces(out) as pieces:
+        for unit in plan.units():
+            pieces.add(pl.read_parquet(part_file(parts, unit)))
 
 
-def write_pieces(frames: Iterable[pl.DataFrame], file: Path) -> int:
-    """One Parquet table of frames with the same columns, each written as it comes; returns the number of rows."""
-    rows = 0
-    with stored(file) as out:
-        writer: pq.ParquetWriter | None = None
-        try:
-            for frame in frames:
-                piece = frame.to_arrow()
-                writer = writer or pq.ParquetWriter(out, piece.schema, compression="zstd")
-                writer.write_table(piece)
-                rows += len(frame)
-        finally:
-            if writer is not None:
-                writer.close()
-    return rows
+class Pieces:
+    """A Parquet table written frame by frame; all have the same columns."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "Pieces":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, frame: pl.DataFrame) -> None:
+        piece = frame.to_arrow()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._out, piece.schema, compression="zstd")
+        self._writer.write_table(piece)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from toolkit.sweep.plan import Plan, Study
 from toolkit.sweep.rulebook import RuleBook
 
 # Factors of one symbol, all its intervals, that are kept for the next parameters; beyond it they are dropped.
-FACTOR_BYTES = 600_000_000
+FACTOR_BYTES = 300_000_000
 
 
 @dataclass(frozen=True)
