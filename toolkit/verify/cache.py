@@ -6,6 +6,7 @@ own, with a cache folder of its own: twice as it is, once with a helper edited i
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import toolkit
 from toolkit.errors import RunError
 
 Progress = Callable[[str], None]
@@ -111,6 +113,7 @@ def verify_cache(progress: Progress | None = None) -> CacheReport:
     runs = []
     with tempfile.TemporaryDirectory(prefix="lockstep-cache-") as folder:
         root = Path(folder)
+        copy_toolkit(root)
         _write_package(root)
         for what, factor, anew in steps:
             if progress is not None:
@@ -119,6 +122,13 @@ def verify_cache(progress: Progress | None = None) -> CacheReport:
             value, hits, misses = json.loads(run_python(_RUN, root))
             runs.append(CacheRun(what, value, factor, hits, misses, anew))
     return CacheReport(runs)
+
+
+def copy_toolkit(root: Path) -> Path:
+    """A copy of the toolkit in `root`, which an edit elsewhere meanwhile does not touch."""
+    copy = root / "toolkit"
+    shutil.copytree(Path(toolkit.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
 
 
 def _write_package(root: Path) -> None:
@@ -136,7 +146,8 @@ def run_python(code: str, root: Path) -> str:
     ------
     RunError : it failed; says its last line of stderr.
     """
-    paths = [str(root), str(Path(__file__).parents[2])]
+    # An installed toolkit is found after a copy in `root`.
+    paths = [str(root), str(Path(toolkit.__file__).parents[1])]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
