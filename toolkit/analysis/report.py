@@ -53,11 +53,10 @@ def render(run: Run) -> str:
     parts = [f"<h1>{escape(_headline(info))}</h1>", f'<p class="soft">{escape(title)} · {escape(info["started"])}</p>']
     if any(series["exchange"] == "synthetic" for series in info.get("data", [])):
         parts.append(f'<p class="synthetic">{escape(SYNTHETIC)}</p>')
-    metrics = pl.scan_parquet(run.folder / "metrics.parquet") if "metrics" in tables else None
-    if metrics is not None and info["kind"] == "backtest":
-        parts += _metrics(metrics.head(1).collect().row(0, named=True))
-    elif metrics is not None:
-        parts += _combinations(metrics, info)
+    if "top" in tables:
+        parts += _combinations(run.frame("top"), info)
+    elif "metrics" in tables:
+        parts += _metrics(run.frame("metrics").row(0, named=True))
     if "equity" in tables:
         parts += _equity(run.frame("equity"), float(info["config"]["notional"]))
     if "trades" in tables and info["kind"] == "backtest":
@@ -89,12 +88,10 @@ def _metrics(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _combinations(metrics: pl.LazyFrame, info: dict[str, Any]) -> list[str]:
-    """The best rows of a sweep, by the experiment's own metric and least number of trades."""
-    by, least = str(info["config"].get("by", "sharpe")), int(info["config"].get("min_trades", 1))
-    tried = int(metrics.select(pl.len()).collect().item())
-    ranked = metrics.filter(pl.col(by).is_not_nan() & (pl.col("trades") >= least))
-    best = ranked.sort(by, descending=True, nulls_last=True).head(TOP_ROWS).collect()
+def _combinations(top: pl.DataFrame, info: dict[str, Any]) -> list[str]:
+    """The best rows of a sweep (its `top` table), and how many were tried to find them."""
+    tried, by = int(info["combinations"]), str(info["config"]["by"])
+    best = top.head(TOP_ROWS)
     shown = [c for c in _TOP_COLUMNS if c in best.columns]
     header = [*(label(c) for c in shown), "parameters and rules"]
     rows = [[*(_cell(c, row[c]) for c in shown), _settings(row)] for row in best.iter_rows(named=True)]
@@ -106,6 +103,7 @@ def _combinations(metrics: pl.LazyFrame, info: dict[str, Any]) -> list[str]:
         f"<h2>The best {len(rows)} of {tried:,} combinations, by {escape(label(by))}</h2>",
         f"<p>{text}</p>",
         _table(header, rows, numeric={k for k, name in enumerate(shown) if name in DEFINITIONS}),
+        f'<p class="soft">{_NOTE}</p>',
     ]
 
 
