@@ -25,12 +25,13 @@ def naive_run(
     costs: Costs,
     verdicts: dict[int, Any] | None = None,
     finer: Bars | None = None,
+    start_ms: int | None = None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Trades (an open one marked last) and entry signals of both sides, sorted as the engine's records are."""
     sides = {"both": (LONG, SHORT), "long": (LONG,), "short": (SHORT,)}[rules.side]
     legs = [NaiveLeg(side, bars, signals, rules, costs, (verdicts or {}).get(side), finer) for side in sides]
     shared = rules.one_entry_scope == "instance"
-    for i in range(len(bars.base)):
+    for i in np.flatnonzero(bars.base.ts >= (start_ms or 0)):
         for leg in legs:
             leg.step(i)
             if shared:
@@ -182,8 +183,8 @@ class NaiveLeg:
 
     def finer_says_target(self) -> bool:
         begin = int(self.base.ts[self.i])
-        for j in range(len(self.finer)):
-            if not begin <= self.finer.ts[j] < begin + self.base_ms or self.finer.volume[j] == 0.0:
+        for j in np.flatnonzero((self.finer.ts >= begin) & (self.finer.ts < begin + self.base_ms)):
+            if self.finer.volume[j] == 0.0:
                 continue
             low, high = float(self.finer.low[j]), float(self.finer.high[j])
             worst, best = (low, high) if self.side == LONG else (high, low)

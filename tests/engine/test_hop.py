@@ -26,9 +26,9 @@ def test_a_difference_is_named() -> None:
     hopped, stepped = simulate(random_case(5))
     assert first_difference(hopped, stepped) == ""
     worse = stepped.trades.copy()
-    worse["exit_price"][2] = np.nextafter(worse["exit_price"][2], 0)
+    worse["exit_price"][1] = np.nextafter(worse["exit_price"][1], 0)
     said = first_difference(EngineRun(worse, stepped.signals, stepped.states, 0), stepped)
-    assert "trades row 2, exit_price" in said
+    assert "trades row 1, exit_price" in said
     assert "signals" in first_difference(EngineRun(stepped.trades, stepped.signals[:-1], {}, 0), stepped)
 
 
@@ -53,7 +53,8 @@ def _cut(case: Case, n: int, altered: bool) -> EngineRun:
     verdicts = {s: np.where(known, v, 4 - v).astype(np.uint8) for s, v in case.verdicts.items()}
     finer = None if case.finer is None else bars(case.finer)
     prepared = prepare(
-        bars(base).to(case.bars.interval), signals, case.rules, case.costs, verdicts=verdicts, finer=finer
+        bars(base).to(case.bars.interval), signals, case.rules, case.costs, verdicts=verdicts, finer=finer,
+        start_ms=case.start_ms,
     )  # fmt: skip
     return run(prepared, 1000.0)
 

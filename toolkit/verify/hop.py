@@ -74,8 +74,14 @@ def verify_hop(cases: int = 2000, seed: int = 7, progress: Progress | None = Non
 def simulate(case: Case, notional: float = 1000.0) -> tuple[EngineRun, EngineRun]:
     """The case by hops, and by stepping every bar."""
     prepared = prepare(
-        case.bars, case.signals, case.rules, case.costs, verdicts=case.verdicts, finer=case.finer
-    )  # fmt: skip
+        case.bars,
+        case.signals,
+        case.rules,
+        case.costs,
+        verdicts=case.verdicts,
+        finer=case.finer,
+        start_ms=case.start_ms,
+    )
     return run(prepared, notional), run(prepared, notional, every_bar=True)
 
 
@@ -111,7 +117,7 @@ def _corners() -> list[str]:
         *(f"decision {d}" for d in _DECISIONS.values()),
         *(f"policy {p.name.lower()}" for p in Policy),
         "ambiguous bar", "funding charged", "ignored entries", "trail close", "trail extreme", "shared period",
-        "tick", "signal interval above base", "one side only",
+        "tick", "signal interval above base", "one side only", "weekly signals", "later start",
     ]  # fmt: skip
 
 
@@ -130,4 +136,6 @@ def _count(case: Case, stepped: EngineRun, reached: Counter[str]) -> None:
     reached["shared period"] += n * (rules.one_entry_per is not None and rules.one_entry_scope == "instance")
     reached["tick"] += n * (case.costs.tick > 0)
     reached["signal interval above base"] += n * (case.bars.interval != case.bars.base.interval)
+    reached["weekly signals"] += n * (case.bars.interval == "1w")
+    reached["later start"] += n * (case.start_ms is not None)
     reached["one side only"] += n * (rules.side != "both")

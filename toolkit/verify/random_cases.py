@@ -16,6 +16,7 @@ from toolkit.types import ByteArray
 _START_MS = 19_000 * DAY_MS
 _BASE, _FINER = "5m", "1m"
 _SIGNAL_INTERVALS = ("5m", "5m", "15m", "1h")
+_LONG_INTERVALS = ("5m", "1h", "1d", "1w")
 _POLICIES = ("pessimistic", "optimistic", "ohlc", "adaptive", "finer")
 
 
@@ -30,6 +31,7 @@ class Case:
     costs: Costs
     verdicts: dict[int, ByteArray]
     finer: Bars | None
+    start_ms: int | None
 
     def __str__(self) -> str:
         default = TradeRules()
@@ -49,8 +51,8 @@ def random_case(seed: int) -> Case:
     n = int(rng.integers(9_000, 14_000)) if long else int(rng.integers(30, 400))
     finer = random_bars(rng, n * (interval_ms(_BASE) // interval_ms(_FINER)), _FINER)
     base = _stored_base(finer)
-    bars = base.to(str(rng.choice(_SIGNAL_INTERVALS)))
-    rate = 0.002 if long else float(rng.choice([0.02, 0.1, 0.4]))
+    bars = base.to(str(rng.choice(_LONG_INTERVALS if long else _SIGNAL_INTERVALS)))
+    rate = (0.002 if bars.interval == "5m" else 0.3) if long else float(rng.choice([0.02, 0.1, 0.4]))
     policy = str(rng.choice(_POLICIES))
     return Case(
         seed,
@@ -60,6 +62,7 @@ def random_case(seed: int) -> Case:
         random_costs(rng),
         {side: random_verdicts(rng, len(bars)) for side in (LONG, SHORT) if rng.random() < 0.5},
         finer if policy == "finer" else None,
+        int(rng.choice(base.ts)) if rng.random() < 0.15 else None,
     )
 
 
