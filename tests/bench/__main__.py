@@ -27,7 +27,8 @@ def benchmark_names() -> list[str]:
     """Modules of this folder that can be run, by name."""
     folder = str(Path(__file__).parent)
     names = [m.name for m in iter_modules([folder]) if not m.name.startswith("_")]
-    return [name for name in names if hasattr(import_module(f"tests.bench.{name}"), "run")]
+    modules = {name: import_module(f"tests.bench.{name}") for name in names}
+    return [name for name, m in modules.items() if hasattr(m, "run") and m.run.__module__ == m.__name__]
 
 
 def measure(name: str, quick: bool) -> list[dict[str, Any]]:
