@@ -248,5 +248,7 @@ def _once(name: str, values: Sequence[str]) -> None:
 
 
 def _check_range(start: str | None, end: str | None) -> None:
-    if start is not None and end is not None and to_ms(start, "start") >= to_ms(end, "end"):
-        raise InputError(f"start must be before end, was {utc(to_ms(start, 'start'))} and end {utc(to_ms(end, 'end'))}")
+    start_ms = None if start is None else to_ms(start, "start")
+    end_ms = None if end is None else to_ms(end, "end")
+    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+        raise InputError(f"start must be before end, was {utc(start_ms)} and end {utc(end_ms)}")
