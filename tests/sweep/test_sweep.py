@@ -17,7 +17,7 @@ from toolkit.analysis.backtest import backtest
 from toolkit.analysis.metrics import METRICS
 from toolkit.analysis.reference import REFERENCE
 from toolkit.analysis.runs import list_runs, partial_runs
-from toolkit.bars.series import Bars
+from toolkit.bars.series import Bars, from_arrays
 from toolkit.errors import InputError, RunError, StrategyError, UnknownNameError
 from toolkit.strategy import Signals, strategy
 from toolkit.sweep import room as room_module
@@ -284,9 +284,8 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ("changes", "part"),
     [
         ({"symbols": ["SOL/USDT"]}, "unknown symbol 'SOL/USDT'"),
-        ({"intervals": ["1m"]}, "below the base interval"),
         ({"start": "2031-01-01"}, "no bars"),
-        ({"rules": {"max_hold": "7m"}}, "whole number of base bars"),
+        ({"rules": {"max_hold": "0.5m"}}, "whole number of base bars"),
         ({"rules": {"policy": ["finer"]}}, "needs a finer stored series"),
         ({"rules": {"exits": [[{"on": "time", "when": "nothing(3) < 2"}]]}}, "unknown factor 'nothing'"),
     ],
@@ -296,6 +295,13 @@ def test_what_cannot_run_is_told_before_anything_is_written(changes: dict[str, A
         sweep(**table(**changes), bars=BARS, root=tmp_path)
     assert part in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interval_below_the_base_is_refused(tmp_path: Path) -> None:
+    b = BARS["BTC/USDT"]
+    coarse = from_arrays(b.ts, b.open, b.high, b.low, b.close, b.volume, interval="5m", symbol="BTC/USDT")
+    with pytest.raises(InputError, match="interval '3m' is below the base interval '5m'"):
+        sweep(**table(symbols=["BTC/USDT"], intervals=["15m", "3m"]), bars={"BTC/USDT": coarse}, root=tmp_path)
 
 
 def test_an_experiment_is_given_once(tmp_path: Path) -> None:
