@@ -51,8 +51,10 @@ def _thinned(values: FloatArray) -> FloatArray:
 
 
 def _levels(low: float, high: float) -> list[float]:
-    """Three to six round levels between two values."""
-    step = 10.0 ** np.floor(np.log10((high - low) or 1.0))
+    """Three to six round levels between two values; the one level of a flat line."""
+    if high <= low:
+        return [low]
+    step = 10.0 ** np.floor(np.log10(high - low))
     while (high - low) / step > 5:
         step *= 2
     while (high - low) / step < 2:
