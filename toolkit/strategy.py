@@ -18,6 +18,7 @@ import numpy as np
 from toolkit import kernel_cache, settings
 from toolkit.bars.intervals import floor_ts, interval_ms
 from toolkit.bars.series import Bars
+from toolkit.callable_module import make_callable
 from toolkit.errors import InputError, StrategyError, UnknownNameError
 from toolkit.types import BoolArray, FloatArray
 
@@ -248,3 +249,7 @@ def _import_tree(name: str) -> None:
     for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
         if not info.name.startswith("_"):
             _import_tree(f"{name}.{info.name}")
+
+
+# `@tk.strategy(...)`
+make_callable(__name__, __name__)

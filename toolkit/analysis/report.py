@@ -59,6 +59,10 @@ def render(run: Run) -> str:
         parts += _metrics(run.frame("metrics").row(0, named=True))
     if "equity" in tables:
         parts += _equity(run.frame("equity"), float(info["config"]["notional"]))
+    if "top_equity" in tables and run.frame("top").height:
+        first = run.frame("top")["instance"][0]
+        parts.append(f"<p>Below: {escape(first)}, the first of the table.</p>")
+        parts += _equity(run.frame("top_equity").filter(instance=first), float(info["config"]["notional"]))
     if "trades" in tables and info["kind"] == "backtest":
         parts += _exits(run.frame("trades"))
     if "ambiguity" in info:

@@ -64,7 +64,7 @@ def load_bars(
             others[peer] = _load(reader, _base(keys, venue, peer, interval, base), start_ms, end_ms)
         columns = reader.read(main, start_ms, end_ms)
         if not len(columns["ts"]):
-            raise _empty_range(reader, main, start_ms, end_ms)
+            raise _empty_range(reader, main, None if start_ms is None else start_ms + warmup_ms, end_ms)
     bars = _bars(main, columns, higher, others)
     out = bars.to(interval)
     if not len(out):
