@@ -115,12 +115,12 @@ class Peer:
         leave[trades["exit_order_t"][held] - int(self.bars.ts[0]) // self.bars.interval_ms] = True
         return leave
 
-    def simulate(self, window: int, rules: TradeRules, leave: BoolArray) -> Any:
+    def simulate(self, entries: "pd.Series[bool]", rules: TradeRules, leave: BoolArray) -> Any:
         """One combination on vectorbt's own clock: signals at a close fill at the next open, and stops are looked at
         from the bar of that fill on. A stop and a new signal on one bar is one order: the new signal is lost."""
         bars = self.bars
         return _from_signals(
-            rules, self.close, self.entries(window), leave, self.next_open, self.size,
+            rules, self.close, entries, leave, self.next_open, self.size,
             (bars.open, bars.high, bars.low), 1.0,
         )  # fmt: skip
 

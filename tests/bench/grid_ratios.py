@@ -6,9 +6,11 @@ the quicker of two runs, in the form that costs it least (one row a bar; exits b
 sides make signals, simulate, and give return, drawdown, win rate, expectancy, Sharpe and Sortino.
 """
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,10 @@ from tests.bench.channel_grid import (
     rule_grid,
     sweep_grid,
 )
-from tests.bench.year import year
+from tests.bench.year import fresh, year
 from toolkit.bars.series import Bars
+from toolkit.sweep.run import sweep
+from toolkit.types import FloatArray
 
 RETURN_TOLERANCE = 1e-6
 _STOPS = (0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04)
@@ -86,21 +90,26 @@ def check_equal(bars: Bars, peer: Peer, grid: Grid, n: int) -> float:
     return largest
 
 
-def peer_seconds(bars: Bars, peer: Peer, grid: Grid, n: int) -> float:
-    """Mean seconds a combination of vectorbt over `n` sampled ones."""
+def peer_seconds(bars: Bars, peer: Peer, grid: Grid, n: int) -> FloatArray:
+    """Mean seconds a combination of vectorbt over `n` sampled ones: signals, simulation, figures."""
     assert is_rust_available()
     sampled = grid.sample(n)
     taken = []
+    # The first is run once more before, for the sake of compiled code.
     for window, rules in [sampled[0], *sampled]:
         leave = peer.exits(engine_trades(bars, window, rules))
-        best = np.inf
+        runs = []
         for _ in range(2):
             began = time.perf_counter()
-            peer_figures(peer.simulate(window, rules, leave))
-            best = min(best, time.perf_counter() - began)
-        taken.append(best)
-    # The first was run for the sake of compiled code.
-    return float(np.mean(taken[1:]))
+            entries = peer.entries(window)
+            signalled = time.perf_counter()
+            portfolio = peer.simulate(entries, rules, leave)
+            simulated = time.perf_counter()
+            peer_figures(portfolio)
+            runs.append(np.diff([began, signalled, simulated, time.perf_counter()]))
+        taken.append(min(runs, key=np.sum))
+    mean: FloatArray = np.mean(taken[1:], axis=0)
+    return mean
 
 
 def run(quick: bool = False) -> list[dict[str, Any]]:
@@ -111,27 +120,31 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
     for contest in contests(quick):
         grid = contest.grid
         sweep_grid(bars, Grid(grid.windows[:1], grid.rules[:1]))
-        said = "rules not comparable"
+        equal = "rules not comparable"
         if contest.equal_rules:
-            said = f"return differs by {check_equal(bars, peer, grid, samples):.0e}"
+            equal = f"return differs by {check_equal(bars, peer, grid, samples):.0e}"
         seconds = []
         for _ in range(3):
             began = time.perf_counter()
             figures = sweep_grid(bars, grid)
             seconds.append(time.perf_counter() - began)
         ours = min(seconds) / len(grid)
-        theirs = peer_seconds(bars, peer, grid, samples)
+        parts = peer_seconds(bars, peer, grid, samples)
+        theirs = float(parts.sum())
+        split = " + ".join(f"{part * 1e3:.0f}" for part in parts)
         trades = figures[..., METRIC["trades"]].mean()
+        said = f"{split}: signals, simulation, figures; {samples} sampled; {equal}"
         rows.append(
             {
                 "what": f"grid of {len(grid):,}: {contest.name}; {trades:,.0f} trades a combination",
                 "value": f"{ours * 1e6:.0f} us a combination, {min(seconds):.2f} s in all",
-                "peer": f"vectorbt-rust {theirs * 1e3:.0f} ms ({samples} sampled; {said})",
+                "peer": f"vectorbt-rust {theirs * 1e3:.0f} ms ({said})",
                 "ratio": theirs / ours,
                 "bar": f">= {contest.least:,.0f}x",
             }
         )
-    return [_one_combination(bars, peer, contests()[0].grid), *rows]
+    first = contests(quick)[0].grid
+    return [_one_combination(bars, peer, first), *rows, _whole_sweep(bars, first)]
 
 
 def _one_combination(bars: Bars, peer: Peer, grid: Grid) -> dict[str, Any]:
@@ -144,7 +157,7 @@ def _one_combination(bars: Bars, peer: Peer, grid: Grid) -> dict[str, Any]:
         metrics = one_backtest(bars, window, rules).metrics
         ours.append(time.perf_counter() - began)
         began = time.perf_counter()
-        peer_figures(peer.simulate(window, rules, leave))
+        peer_figures(peer.simulate(peer.entries(window), rules, leave))
         theirs.append(time.perf_counter() - began)
     exact = peer.simulate_exactly(window, rules, leave)
     assert abs(exact.total_profit() / NOTIONAL - metrics["total_return"]) <= RETURN_TOLERANCE
@@ -155,4 +168,29 @@ def _one_combination(bars: Bars, peer: Peer, grid: Grid) -> dict[str, Any]:
         "peer": f"vectorbt-rust {other * 1e3:.0f} ms",
         "ratio": other / mine,
         "bar": ">= 10x",
+    }
+
+
+def _whole_sweep(bars: Bars, grid: Grid) -> dict[str, Any]:
+    """The first grid as a user sweeps it: plan, Parquet, the best ones' trades and the report."""
+    rules = {name: list(dict.fromkeys(getattr(r, name) for r in grid.rules)) for name in ("stop", "target", "max_hold")}
+    seconds = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            result = sweep(
+                bars={"BTC/USDT": fresh(bars)},
+                root=Path(folder),
+                intervals=["1m"],
+                strategies=[{"name": "bench_channel", "params": {"window": list(grid.windows)}}],
+                rules={**rules, "side": "long"},
+            )
+            seconds.append(time.perf_counter() - began)
+            combinations = result.combinations_tried
+    return {
+        "what": f"{combinations:,} combinations through tk.sweep: tables, the best ones' trades, report",
+        "value": f"{min(seconds):.2f} s, {min(seconds) / combinations * 1e6:.0f} us a combination",
+        "peer": "",
+        "ratio": None,
+        "bar": "reported",
     }

@@ -37,8 +37,12 @@ def t_to_ts(t: IntArray, base_ms: int) -> IntArray:
 
 def _build(bars: Bars, finer: Bars | None) -> Market:
     can_trade = bars.volume != 0.0
-    low = np.where(can_trade, bars.low, np.inf)
-    high = np.where(can_trade, bars.high, -np.inf)
+    low, high = bars.low, bars.high
+    if not can_trade.all():
+        low, high = np.where(can_trade, low, np.inf), np.where(can_trade, high, -np.inf)
+        # As the bars' own arrays are, so that kernels see one type and are compiled once.
+        low.setflags(write=False)
+        high.setflags(write=False)
     low64, high64 = block_extremes(low, high, BLOCK)
     low4096, high4096 = block_extremes(low64, high64, SUPERBLOCK // BLOCK)
     fine, ratio = (np.empty((0, 4)), 1) if finer is None else _finer_rows(bars, finer)
