@@ -86,12 +86,16 @@ def _build_calendar(bars: Bars, start_t: int) -> Calendar:
     step = bars.interval_ms
     t0 = first_t(bars)
     end_t = t0 + len(bars)
-    day = bars.ts[start_t - t0 :] // DAY_MS
-    if not len(day):
+    n = end_t - start_t
+    if n <= 0:
         empty = np.empty(0, np.int64)
         return Calendar(step, start_t, end_t, 0, np.empty(0), empty, empty)
-    day0, n_days = int(day[0]), int(day[-1] - day[0]) + 1
-    last_of_day = np.searchsorted(day, day0 + np.arange(n_days), side="right") - 1
+    first_ts = int(bars.ts[start_t - t0])
+    day0 = first_ts // DAY_MS
+    n_days = int(bars.ts[-1]) // DAY_MS - day0 + 1
+    # The last bar that opens before each day's end; a day inside a longer bar has the bar before it.
+    ends = (day0 + 1 + np.arange(n_days)) * DAY_MS
+    last_of_day = np.minimum(-((first_ts - ends) // step), n) - 1
     close = bars.close[start_t - t0 :][last_of_day]
     days = (day0 + np.arange(n_days)) * DAY_MS
     week = (days - floor_ts(int(days[0]), WEEK_MS)) // WEEK_MS
