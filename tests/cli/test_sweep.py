@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from toolkit.analysis.backtest import backtest
 from toolkit.analysis.runs import list_runs, partial_runs
-from toolkit.bars.synthetic import synthetic_columns
+from toolkit.bars.synthetic import synthetic_bars, synthetic_columns
 from toolkit.cli.main import app
 from toolkit.errors import LockstepError
 from toolkit.sweep.flags import axis_of, pairs_of, strategies_of, value_of
@@ -23,7 +23,8 @@ from toolkit.sweep.result import SweepResult
 
 FLAGS = (
     "--strategy=volatility_breakout", "--symbol=BTC/USDT", "--symbol=ETH/USDT", "--interval=15m",
-    "--start=2023-01-05", "--param=window=10:30:10", "--rule=side=long,both", "--rule=stop=1atr(14):2atr(14):0.5atr(14)",
+    "--start=2023-01-05", "--param=window=10:30:10", "--rule=side=long,both",
+    "--rule=stop=1atr(14):2atr(14):0.5atr(14)",
 )  # fmt: skip
 
 
@@ -33,6 +34,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for symbol, columns in synthetic_columns(("BTC/USDT", "ETH/USDT"), days=10).items():
         pl.DataFrame(columns).write_parquet(folder / f"synthetic_{symbol.replace('/', '')}_1m.parquet")
+    minutes = synthetic_bars(("BTC/USDT",), days=10)["BTC/USDT"].to("5m")
+    columns = {name: getattr(minutes, name) for name in ("ts", "open", "high", "low", "close", "volume")}
+    pl.DataFrame(columns).write_parquet(folder / "synthetic_BTCUSDT_5m.parquet")
     result = CliRunner(env={"LOCKSTEP_DATA": str(folder)}).invoke(app, ["data", "import", f"{folder}/*.parquet"])
     assert result.exit_code == 0, result.output
     return folder
@@ -82,6 +86,23 @@ def test_rows_equal_backtests_from_the_store(data: Path) -> None:
         assert {n: row[n] for n in figures} == {**figures, "combinations_tried": 36.0}
 
 
+def test_policy_finer_reads_the_finer_stored_series(data: Path) -> None:
+    words = (
+        "--strategy=volatility_breakout",
+        "--symbol=BTC/USDT",
+        "--interval=15m",
+        "--param=window=10",
+        "--no-factors",
+    )
+    rules = ("--rule=stop=0.002", "--rule=target=0.002", "--rule=policy=pessimistic,finer")
+    result = SweepResult.read(Path(json.loads(run(*words, *rules, "--base=5m", "--json").stdout)["folder"]))
+    for number in (0, 1):
+        figures = backtest(**result.combination(number)).metrics
+        assert result.metrics["total_return"][number] == figures["total_return"]
+    assert result.metrics["ambiguous_trades"][0] > result.metrics["ambiguous_trades"][1]
+    assert "needs a finer stored series" in refused(*words, *rules)
+
+
 def test_a_file_with_changes_and_a_table_for_people(data: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
         'symbols = ["BTC/USDT"]\nintervals = ["1h", "1d"]\nstrategies = ["trend_day", "volatility_breakout"]\n'
@@ -114,6 +135,7 @@ def test_a_file_with_changes_and_a_table_for_people(data: Path, tmp_path: Path) 
         ((*FLAGS, "--param=exit_window=3:9"), "`sample`"),
         ((*FLAGS, "--rule=max_hold=1h:4h:5m"), "one unit"),
         ((*FLAGS, "--end=2023-01-02"), "start must be before end"),
+        (("--symbol=BTC/USDT", "--param=window=3"), "name it with --strategy"),
         ((*FLAGS, "--jobs=0"), "`jobs` must be at least 1"),
         (("--resume=nothing",), "unknown unfinished run 'nothing'"),
     ],

@@ -311,3 +311,5 @@ def test_an_experiment_is_given_once(tmp_path: Path) -> None:
         sweep(Experiment.from_table(table()), top=3, root=tmp_path)
     with pytest.raises(UnknownNameError, match="csv mode"):
         Output(csv="all")
+    with pytest.raises(UnknownNameError, match="did you mean 'factors'"):
+        sweep(**table(), output={"factor": False}, bars=BARS, root=tmp_path)

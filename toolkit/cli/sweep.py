@@ -9,6 +9,7 @@ import typer
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
+    from toolkit.sweep.experiment import Experiment
     from toolkit.sweep.result import SweepResult
 
 Several = list[str] | None
@@ -55,55 +56,66 @@ def sweep(
     Example: toolkit sweep -s volatility_breakout --symbol BTC/USDT --interval 5m --param window=20:100:20 --rule
     max_hold=1h,4h --rule side=long,short
     """
-    from toolkit.sweep.experiment import Experiment
-    from toolkit.sweep.flags import axis_of, pairs_of, strategies_of
-    from toolkit.sweep.flags import value_of as value
     from toolkit.sweep.run import SweepInterrupted
     from toolkit.sweep.run import sweep as run_sweep
 
-    changes: dict[str, Any] = {
+    changes = {
         "symbols": symbol, "intervals": interval, "start": start, "end": end, "exchange": exchange, "base": base,
         "notional": notional, "compound": compound or None, "top": top, "by": by, "min_trades": min_trades,
     }  # fmt: skip
-    described: dict[str, Any] = {
-        "strategies": strategies_of(strategy or [], param or [], _sample(sample, method, seed)) or None,
-        "rules": {n: axis_of(n, text) for n, text in pairs_of("--rule", rule or []).items()} or None,
-        "costs": {n: value(text) for n, text in pairs_of("--cost", cost or []).items()} or None,
-        "rules_sample": _sample(rules_sample, method, seed),
-    }
-    changed = {k: v for k, v in changes.items() if v is not None}
-    flags = {k: v for k, v in described.items() if v is not None}
-    experiment = None
-    if file is not None:
-        if flags or param:
-            raise InputError(
-                f"{', '.join(f'`{k}`' for k in flags or ['params'])} come from the experiment file; change them there, "
-                f"or leave the file out and describe the experiment with flags"
-            )
-        experiment = Experiment.from_file(file, changed)
-    elif flags or changed or resume is None:
-        if "strategies" not in flags:
-            raise InputError("name an experiment file, or a strategy with --strategy, --symbol and --interval")
-        experiment = Experiment.from_table({**changed, **flags})
-    output = _output(resume, csv, trades, factors)
+    samples = (_sample(sample, method, seed), _sample(rules_sample, method, seed))
+    described = _described(strategy or [], param or [], rule or [], cost or [], samples)
+    asked = {k: v for k, v in (("csv", csv), ("trades", trades), ("factors", factors)) if v is not None}
     try:
-        result = run_sweep(experiment, resume=resume, output=output, jobs=jobs, db=db, progress=True)
+        result = run_sweep(
+            _experiment(file, {k: v for k, v in changes.items() if v is not None}, described, resume),
+            resume=resume, output=asked or None, jobs=jobs, db=db, progress=True,
+        )  # fmt: skip
     except SweepInterrupted as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(130) from None
     _print(result, json_)
 
 
+def _described(
+    strategies: list[str], params: list[str], rules: list[str], costs: list[str], samples: tuple[Any, Any]
+) -> dict[str, Any]:
+    """What only a whole experiment has: strategies with their axes, rules, costs and samples, where given."""
+    from toolkit.sweep.flags import axis_of, pairs_of, strategies_of, value_of
+
+    found = {
+        "strategies": strategies_of(strategies, params, samples[0]),
+        "rules": {name: axis_of(name, text) for name, text in pairs_of("--rule", rules).items()},
+        "costs": {name: value_of(text) for name, text in pairs_of("--cost", costs).items()},
+        "rules_sample": samples[1],
+    }
+    if not strategies and (params or samples[0]):
+        raise InputError("--param and --sample describe a strategy of the flags; name it with --strategy")
+    return {key: value for key, value in found.items() if value}
+
+
+def _experiment(
+    file: Path | None, changes: dict[str, Any], described: dict[str, Any], resume: str | None
+) -> "Experiment | None":
+    """The experiment that was asked for; nothing where a resumed run's own stands."""
+    from toolkit.sweep.experiment import Experiment
+
+    if file is not None:
+        if described:
+            raise InputError(
+                f"{' and '.join(f'`{key}`' for key in described)} come from the experiment file; change them there, or "
+                f"leave the file out and describe the experiment with flags"
+            )
+        return Experiment.from_file(file, changes)
+    if resume is not None and not changes and not described:
+        return None
+    if "strategies" not in described:
+        raise InputError("name an experiment file, or a strategy with --strategy, --symbol and --interval")
+    return Experiment.from_table({**changes, **described})
+
+
 def _sample(n: int | None, method: str, seed: int) -> dict[str, Any] | None:
     return None if n is None else {"n": n, "method": method, "seed": seed}
-
-
-def _output(resume: str | None, csv: str | None, trades: str | None, factors: bool | None) -> Any:
-    """What was asked for; nothing where a resumed run's own choice stands."""
-    from toolkit.sweep.tables import Output
-
-    asked: dict[str, Any] = {k: v for k, v in (("csv", csv), ("trades", trades), ("factors", factors)) if v is not None}
-    return None if resume is not None and not asked else Output(**asked)
 
 
 def _print(result: "SweepResult", json_: bool) -> None:

@@ -1,5 +1,6 @@
 """Parquet parts of an unfinished sweep, and the tables that are put together from them piece by piece."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,8 @@ def stored(file: Path) -> Iterator[BinaryIO]:
         file.parent.mkdir(parents=True, exist_ok=True)
         with half.open("wb") as out:
             yield out
+            out.flush()
+            os.fsync(out.fileno())
         half.replace(file)
     except (OSError, pl.exceptions.PolarsError) as error:
         half.unlink(missing_ok=True)

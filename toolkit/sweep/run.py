@@ -19,7 +19,7 @@ from toolkit.sweep.parts import join_parts
 from toolkit.sweep.plan import Plan, make_plan
 from toolkit.sweep.result import SweepResult
 from toolkit.sweep.room import Room
-from toolkit.sweep.tables import Output, write_tables
+from toolkit.sweep.tables import Output, output_from, write_tables
 
 PARTS = "parts"
 
@@ -38,7 +38,7 @@ def sweep(
     experiment: Experiment | Path | str | None = None,
     *,
     resume: str | None = None,
-    output: Output | None = None,
+    output: Output | Mapping[str, Any] | None = None,
     jobs: int | None = None,
     bars: Mapping[str, Bars] | None = None,
     db: Path | None = None,
@@ -53,7 +53,7 @@ def sweep(
     experiment : an `Experiment`, a TOML file, or nothing where its keys are given as keywords
         (`symbols=["BTC/USDT"], intervals=["5m"], strategies=[{"name": ..., "params": {...}}], rules={...}`).
     resume : id of an interrupted sweep to go on with; its own experiment is taken where none is given.
-    output : which trades are written, and how.
+    output : which trades are written, and how: an `Output`, or its fields as a table (`{"csv": "none"}`).
     jobs : threads, all cores unless given.
     bars : series in memory by symbol instead of the store's; `symbols` defaults to all of them.
     db, root : the bars database and the folder of the runs, in the data folder unless named.
@@ -66,6 +66,7 @@ def sweep(
     SweepInterrupted : Ctrl-C; finished parts are kept for `resume`.
     """
     kept = None if resume is None else _kept(resume, root)
+    asked = output_from(output) if isinstance(output, Mapping) else output
     given = _experiment(experiment, table, bars)
     if kept is not None:
         chosen, saved = _of_config(kept["config"])
@@ -74,11 +75,11 @@ def sweep(
                 f"run {resume} was started with another experiment; leave the experiment out to go on with its own, "
                 f"or start a new run without --resume"
             )
-        written = output or saved
+        written = asked or saved
     elif given is None:
         raise InputError("a sweep needs an experiment: a TOML file, an Experiment, or its keys as keywords")
     else:
-        chosen, written = given, output or Output()
+        chosen, written = given, asked or Output()
     plan = make_plan(chosen)
     written.check(plan)
     if progress:
@@ -175,7 +176,7 @@ def _kept(run_id: str, root: Path | None) -> dict[str, Any]:
 
 def _of_config(config: Mapping[str, Any]) -> tuple[Experiment, Output]:
     table = dict(config)
-    output = Output(**table.pop("output"))
+    output = output_from(table.pop("output"))
     return Experiment.from_table(table), output
 
 

@@ -1,8 +1,10 @@
 """What stands beside a sweep's metrics: the best combinations with trades, signals, daily equity and factors."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -47,6 +49,15 @@ class Output:
                 f"trades of all combinations are written up to {MAX_RECORDED:,} of them, this sweep has {plan.rows:,}; "
                 f"ask for those of the best (`trades` top), or make the grid smaller"
             )
+
+
+def output_from(table: Mapping[str, Any]) -> Output:
+    """`Output` from a table; an unknown key is refused with the nearest names."""
+    known = {f.name for f in fields(Output)}
+    for key in table:
+        if key not in known:
+            raise UnknownNameError("key of an output", key, known)
+    return Output(**table)
 
 
 def write_tables(plan: Plan, room: Room, writer: RunWriter, output: Output) -> None:
