@@ -38,8 +38,8 @@ class BacktestResult:
     ----------
     instance : what ran. bars, signals_in : the series, and the strategy's arrays on it.
     records : raw TRADE and SIGNAL records (`EngineRun`). prepared : what the engine read.
-    notional : money of every trade; also the capital.
-    run_id : of the saved run, "" before.
+    notional : money of every trade; also the capital. compound : days earn on the equity of their beginning.
+    predictions : float64, one a signal bar, or None. finer : the series that decided undecided bars, or None.
     """
 
     instance: Instance
@@ -100,22 +100,24 @@ class BacktestResult:
         `pnl` is the run's total; the instance was run again with every undecided bar for it and against it, and
         `best_pnl` and `worst_pnl` are the extremes of the three (a trade that ends sooner changes later ones).
         """
-        totals = {self.rules_policy: float(pnl(self.records.trades).sum())}
+        totals = {self.policy: float(pnl(self.records.trades).sum())}
         for policy in (Policy.OPTIMISTIC, Policy.PESSIMISTIC):
-            if policy.name.lower() not in totals:
+            name = policy.name.lower()
+            if name not in totals:
                 again = replace(self.prepared, rules=self.prepared.rules._replace(policy=int(policy)))
-                totals[policy.name.lower()] = float(pnl(run(again, self.notional).trades).sum())
+                totals[name] = float(pnl(run(again, self.notional).trades).sum())
         return {
-            "policy": self.rules_policy,
+            "policy": self.policy,
             "trades": int(self.metrics["ambiguous_trades"]),
             "pnl_at_stake": self.metrics["ambiguous_pnl"],
-            "pnl": totals[self.rules_policy],
+            "pnl": totals[self.policy],
             "best_pnl": max(totals.values()),
             "worst_pnl": min(totals.values()),
         }
 
     @property
-    def rules_policy(self) -> str:
+    def policy(self) -> str:
+        """Which of stop and target comes first where one bar reaches both."""
         return self.instance.rules.policy
 
     @cached_property

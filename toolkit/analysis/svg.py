@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from toolkit.types import FloatArray
+from toolkit.types import FloatArray, IntArray
 
 _WIDTH, _MOST_POINTS = 720, 1500
 
@@ -38,16 +38,16 @@ def area_chart(title: str, values: FloatArray, labels: Sequence[str], *, base: f
     return "".join(parts)
 
 
-def _thinned(values: FloatArray) -> FloatArray:
+def _thinned(values: FloatArray) -> IntArray:
     """Indices of the points to draw, ascending."""
     n = len(values)
     if n <= _MOST_POINTS:
-        return np.arange(n).astype(np.float64).astype(np.int64)
+        return np.arange(n, dtype=np.int64)
     stretches = np.array_split(np.arange(n), _MOST_POINTS // 2)
     chosen = {0, n - 1}
     for s in stretches:
         chosen |= {int(s[np.argmin(values[s])]), int(s[np.argmax(values[s])])}
-    return np.array(sorted(chosen))
+    return np.array(sorted(chosen), dtype=np.int64)
 
 
 def _levels(low: float, high: float) -> list[float]:
