@@ -147,8 +147,8 @@ def test_mistakes_are_one_sentence_and_leave_nothing(data: Path, words: tuple[st
 
 def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(data: Path) -> None:
     big = [
-        "--strategy=volatility_breakout", "--symbol=BTC/USDT", "--interval=1m", "--param=window=10:400:2",
-        "--rule=stop=0.002:0.05:0.001", "--rule=max_hold=1h:8h:1h", "--top=2", "--no-factors", "--jobs=1",
+        "--strategy=volatility_breakout", "--symbol=BTC/USDT", "--interval=1m", "--param=window=10:200:2",
+        "--rule=stop=0.002:0.05:0.002", "--rule=max_hold=1h:4h:1h", "--top=2", "--no-factors", "--jobs=1",
     ]  # fmt: skip
     command = [sys.executable, "-c", "from toolkit.cli.main import main; main()", "sweep", *big]
     with subprocess.Popen(
@@ -166,8 +166,14 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(data: Path) -> None:
     assert "Traceback" not in err
     assert out == ""
     assert list_runs() == []
-    parts = len(list(data.glob("runs/.*.partial/parts/*.parquet")))
-    assert parts >= 1
+    assert 1 <= len(list(data.glob("runs/.*.partial/parts/*.parquet"))) < 96
+    summary = json.loads(run("--resume", run_id, "--json").stdout)
+    assert (summary["run_id"], summary["combinations_tried"]) == (run_id, 96 * 25 * 4)
+    result = SweepResult.read(run_id)
+    assert result.metrics["combination"].to_list() == list(range(9600))
+    assert [r.run_id for r in list_runs()] == [run_id]
+    assert partial_runs() == []
+    assert "factors" not in result.run.tables
 
 
 @pytest.mark.parametrize(
