@@ -1,17 +1,12 @@
 """Lockstep's research toolkit. `import toolkit as tk` gives the verbs of the `toolkit` command as functions.
 
-    bars = tk.load_bars("BTC/USDT", "5m", "2022-01-01", "2023-01-01")
-    result = tk.backtest("volatility_breakout", bars, params={"window": 96}, rules=tk.TradeRules(max_hold="4h"))
-    result.metrics, result.trades, result.plot(), result.to_vectorbt()
+bars = tk.load_bars("BTC/USDT", "5m", "2022-01-01", "2023-01-01")
+result = tk.backtest("volatility_breakout", bars, params={"window": 96}, rules=tk.TradeRules(max_hold="4h"))
+result.metrics, result.trades, result.plot(), result.to_vectorbt()
 """
 
 from importlib import import_module
 from typing import Any
-
-from toolkit import kernel_cache, settings
-
-# Before any kernel is decorated: compiled code is kept under a hash of all kernel and strategy sources.
-kernel_cache.activate(settings.strategy_modules())
 
 # Where each public name lives. They are imported when first asked for, so that the executor, which imports the
 # engine alone, carries neither polars nor duckdb.

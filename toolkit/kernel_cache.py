@@ -1,8 +1,8 @@
 """Where numba keeps compiled code: a folder named by a hash of every source that compiled code can come from.
 
 numba's own on-disk cache looks at the file of the function that is called and not at the files of the functions that
-it calls, so an edited helper would go on running in its old form. Here an edit to any toolkit or strategy source names
-another folder, and everything is compiled anew.
+it calls, so an edited helper would go on running in its old form. Here an edit names another folder, and what may call
+the edited code is compiled anew: an edit of the toolkit everything, an edit of a strategy the strategies alone.
 """
 
 import contextlib
@@ -12,11 +12,12 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-# How many hashed folders are kept; older ones are deleted when a new one is made.
+# How many folders of a kind are kept; older ones are deleted when a new one is made.
 KEPT_FOLDERS = 8
 _TOOLKIT = Path(__file__).parent
 
@@ -29,12 +30,17 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lockstep" / "kernels"
 
 
+def toolkit_files() -> list[Path]:
+    """Every source of the toolkit but those of its command line, which holds no compiled code."""
+    return sorted(f for f in _TOOLKIT.rglob("*.py") if _TOOLKIT / "cli" not in f.parents)
+
+
 def source_files(modules: Iterable[str]) -> list[Path]:
-    """Every `.py` file of the toolkit and of the top-level packages that the named modules belong to.
+    """The toolkit's sources and those of the top-level packages that the named modules belong to.
 
     A strategy may call kernels from anywhere in its package; one that is a single file, from the files beside it.
     """
-    files = set(_TOOLKIT.rglob("*.py"))
+    files = set(toolkit_files())
     for name in {module.partition(".")[0] for module in modules}:
         with contextlib.suppress(ImportError, ValueError):
             spec = find_spec(name)
@@ -47,41 +53,37 @@ def source_files(modules: Iterable[str]) -> list[Path]:
     return sorted(f.resolve() for f in files)
 
 
-def source_hash(modules: Iterable[str]) -> str:
+def source_hash(files: Iterable[Path]) -> str:
     """Hex digest over sources, compiler versions and processor: what decides the compiled code."""
     digest = hashlib.sha256()
     versions = (sys.version, version("numba"), version("llvmlite"), version("numpy"), platform.machine())
     digest.update(repr(versions).encode())
-    for file in source_files(modules):
+    for file in files:
         digest.update(file.name.encode() + b"\0")
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
-def cache_dir(modules: Iterable[str]) -> Path:
-    return cache_root() / source_hash(modules)
+@cache
+def toolkit_dir() -> Path:
+    """Folder of the toolkit's own compiled code."""
+    return _used(cache_root() / f"toolkit-{source_hash(toolkit_files())}")
 
 
 def activate(modules: Iterable[str]) -> Path:
-    """Point numba at the folder of these sources, for functions decorated from now on."""
-    folder = cache_dir(modules)
+    """Point numba at the folder of these strategy modules, for functions decorated from now on."""
+    folder = _used(cache_root() / f"strategies-{source_hash(source_files(modules))}")
     _point(str(folder))
-    if not folder.exists():
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            _forget_old(folder.parent)
-    else:
-        with contextlib.suppress(OSError):
-            os.utime(folder)
     return folder
 
 
 @contextlib.contextmanager
-def keyed_by(modules: Iterable[str]) -> Iterator[Path]:
-    """`activate` for the length of a block that imports those modules."""
+def located(folder: Path) -> Iterator[None]:
+    """Functions decorated in this block keep their compiled code in `folder`."""
     before = os.environ.get("NUMBA_CACHE_DIR", "")
+    _point(str(folder))
     try:
-        yield activate(modules)
+        yield
     finally:
         _point(before)
 
@@ -93,7 +95,15 @@ def _point(folder: str) -> None:
         sys.modules["numba"].config.CACHE_DIR = folder
 
 
-def _forget_old(root: Path) -> None:
-    folders = sorted((f for f in root.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime, reverse=True)
-    for folder in folders[KEPT_FOLDERS:]:
-        shutil.rmtree(folder, ignore_errors=True)
+def _used(folder: Path) -> Path:
+    """The folder, made where it is new (old ones of its kind are forgotten then) and marked as used."""
+    with contextlib.suppress(OSError):
+        if folder.exists():
+            os.utime(folder)
+        else:
+            folder.mkdir(parents=True)
+            kind = folder.name.partition("-")[0]
+            kept = sorted(folder.parent.glob(f"{kind}-*"), key=lambda f: f.stat().st_mtime, reverse=True)
+            for old in kept[KEPT_FOLDERS:]:
+                shutil.rmtree(old, ignore_errors=True)
+    return folder

@@ -22,6 +22,10 @@ from toolkit.callable_module import make_callable
 from toolkit.errors import InputError, StrategyError, UnknownNameError
 from toolkit.types import BoolArray, FloatArray
 
+# Every strategy file imports this module before it decorates a kernel, so a strategy that is imported by hand keeps its
+# compiled code under the hash of its package too.
+kernel_cache.activate(settings.strategy_modules())
+
 
 class Signals(NamedTuple):
     """What a strategy says, one element a bar of the main clock; each is known at that bar's close.
@@ -212,9 +216,9 @@ def load_strategies(modules: Iterable[str] | None = None) -> dict[str, Strategy]
     root = str(settings.project_root())
     if root not in sys.path:
         sys.path.insert(0, root)
-    with kernel_cache.keyed_by(names):
-        for name in names:
-            _import_tree(name)
+    kernel_cache.activate(names)
+    for name in names:
+        _import_tree(name)
     _LOADED.add(names)
     return dict(_REGISTRY)
 

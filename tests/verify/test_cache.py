@@ -42,14 +42,17 @@ def test_a_helper_outside_the_strategies_module_counts(tmp_path: Path, monkeypat
     (tmp_path / "single_of_hash.py").write_text("")
     (tmp_path / "beside_of_hash.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
-    before = kernel_cache.source_hash(["lab_of_hash.strategies"])
-    alone = kernel_cache.source_hash(["single_of_hash"])
+
+    def hash_of(*modules: str) -> str:
+        return kernel_cache.source_hash(kernel_cache.source_files(modules))
+
+    before, alone = hash_of("lab_of_hash.strategies"), hash_of("single_of_hash")
     (package / "kernels.py").write_text("# edited\n")
-    assert kernel_cache.source_hash(["lab_of_hash.strategies"]) != before
-    assert kernel_cache.source_hash(["single_of_hash"]) == alone
+    assert hash_of("lab_of_hash.strategies") != before
+    assert hash_of("single_of_hash") == alone
     (tmp_path / "beside_of_hash.py").write_text("# edited\n")
-    assert kernel_cache.source_hash(["single_of_hash"]) != alone
-    assert kernel_cache.source_hash(["no_such_module"]) == kernel_cache.source_hash([])
+    assert hash_of("single_of_hash") != alone
+    assert hash_of("no_such_module") == hash_of()
 
 
 @pytest.mark.slow

@@ -8,11 +8,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from toolkit.bars.intervals import DAY_MS, WEEK_MS, floor_ts
 from toolkit.bars.series import Bars
-from toolkit.engine.compiled import borrowing, inlined
+from toolkit.compiled import borrowing, inlined, kernel
 from toolkit.engine.market import first_t
 from toolkit.engine.types import CostRates, ExitReason, TargetFill
 from toolkit.types import FloatArray, IntArray, Records
@@ -320,7 +319,7 @@ def summarise(
     out[25] = sums[14]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def summarise_one(
     long: Records, short: Records, opens: FloatArray, t0: int, account: Account, days: Calendar
 ) -> tuple[FloatArray, FloatArray]:

@@ -1,8 +1,8 @@
 """Interval names, resampling from a base series, and as-of alignment between intervals."""
 
 import numpy as np
-from numba import njit
 
+from toolkit.compiled import kernel
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.types import BoolArray, FloatArray, IntArray
 
@@ -59,7 +59,7 @@ def require_multiple(interval: str, base: str) -> int:
     return step // base_step
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def resample_groups(
     first_group_ts: int,
     group_ms: int,

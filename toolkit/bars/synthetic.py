@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from toolkit.bars.columns import Columns
 from toolkit.bars.intervals import DAY_MS, MINUTE_MS
 from toolkit.bars.series import Bars, from_arrays
+from toolkit.compiled import kernel
 from toolkit.errors import InputError
 from toolkit.types import ByteArray, FloatArray
 
@@ -174,7 +174,7 @@ def _busyness(first_day: int, days: int) -> FloatArray:
     return np.ascontiguousarray(week[:, None] * (day / day.mean()), np.float64).reshape(-1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _market(busy: FloatArray, z: FloatArray, u: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Volatility scale (1 = usual) and log return of the common factor, float64[n] each.
 
@@ -197,7 +197,7 @@ def _market(busy: FloatArray, z: FloatArray, u: FloatArray) -> tuple[FloatArray,
     return scale, factor
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _asset(
     asset: Asset, market: Market, z: FloatArray, u: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -7,9 +7,8 @@ Cost follows trades, not bars. Every function here only decides *where* the life
 import math
 
 import numpy as np
-from numba import njit
 
-from toolkit.engine.compiled import borrowing, inlined
+from toolkit.compiled import borrowing, inlined, kernel
 from toolkit.engine.lifecycle import (
     decide,
     flat_leg,
@@ -327,7 +326,7 @@ def finish(
         record_trade(state, end_t - 1, mark, market, trades, counts)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def simulate_leg(
     side: int, start_t: int, market: Market, signals: LegSignals, rules: Rules, costs: CostRates, notional: float,
     every_bar: bool, trades: Records, signals_out: Records,
@@ -360,7 +359,7 @@ def share_period(state: LegState, other: LegState) -> LegState:
     return LegState(state.side, state.order, state.trade, state.signal, max(state.period, other.period))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def simulate_pair(
     start_t: int, market: Market, long: LegSignals, short: LegSignals, rules: Rules, costs: CostRates, notional: float,
     every_bar: bool, trades: tuple[Records, Records], signals_out: tuple[Records, Records],

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from toolkit.engine.compiled import inlined
+from toolkit.compiled import inlined
 from toolkit.engine.types import (
     ACCEPTED,
     ENTRY_ORDER,

@@ -1,10 +1,10 @@
 """Base bars prepared once for any number of simulations: what can trade, masked and block extremes, finer bars."""
 
 import numpy as np
-from numba import njit
 
 from toolkit.bars.intervals import require_multiple
 from toolkit.bars.series import Bars
+from toolkit.compiled import kernel
 from toolkit.engine.types import Market
 from toolkit.errors import InputError
 from toolkit.types import FloatArray, IntArray
@@ -64,7 +64,7 @@ def _finer_rows(bars: Bars, finer: Bars) -> tuple[FloatArray, int]:
     return rows, ratio
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def block_extremes(low: FloatArray, high: FloatArray, block: int) -> tuple[FloatArray, FloatArray]:
     """Lowest low and highest high of each aligned block of `block` bars, the last one partial."""
     n = (len(low) + block - 1) // block

@@ -7,15 +7,15 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numba import njit
 
+from toolkit.compiled import kernel
 from toolkit.engine.hop import N_TRADES, bar_at, next_event, record_trade, signal_at
 from toolkit.engine.lifecycle import decide, flat_leg, manage, match
 from toolkit.engine.types import ACCEPTED, TRADE, CostRates, LegSignals, Market, Matched, Rules
 from toolkit.types import IntArray, Records
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shadow_leg(
     side: int,
     refused_t: IntArray,

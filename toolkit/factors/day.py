@@ -5,10 +5,10 @@ A day whose first bar is not loaded is NaN throughout, so a value never depends 
 """
 
 import numpy as np
-from numba import njit
 
 from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.series import Bars
+from toolkit.compiled import kernel
 from toolkit.types import FloatArray
 
 
@@ -22,7 +22,7 @@ def first_slot(bars: Bars) -> int:
     return int(bars.ts[0]) % DAY_MS // bars.interval_ms if len(bars) else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def day_extremes(
     high: FloatArray, low: FloatArray, first_slot: int, per_day: int, opening: int
 ) -> tuple[FloatArray, FloatArray]:
@@ -47,7 +47,7 @@ def day_extremes(
     return top, bottom
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def day_opens(open_: FloatArray, first_slot: int, per_day: int) -> FloatArray:
     """float64[n]: open of the day's first bar."""
     n = len(open_)
@@ -57,7 +57,7 @@ def day_opens(open_: FloatArray, first_slot: int, per_day: int) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def day_gaps(open_: FloatArray, close: FloatArray, first_slot: int, per_day: int) -> FloatArray:
     """float64[n]: open of the day's first bar over the close of the bar before it, minus 1."""
     n = len(open_)

@@ -8,12 +8,12 @@ difference, which is exact for near prices: a quotient of near prices has lost t
 from math import log1p
 
 import numpy as np
-from numba import njit
 
+from toolkit.compiled import kernel
 from toolkit.types import FloatArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def log_returns(close: FloatArray) -> FloatArray:
     """float64[n]: logarithm of close over the close before."""
     out = np.full(len(close), np.nan)
@@ -22,7 +22,7 @@ def log_returns(close: FloatArray) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def squared_log_ranges(high: FloatArray, low: FloatArray) -> FloatArray:
     """float64[n]: squared logarithm of high over low."""
     out = np.empty(len(high))
@@ -32,7 +32,7 @@ def squared_log_ranges(high: FloatArray, low: FloatArray) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def true_range(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
     """float64[n]: the bar's range, stretched to the close before it (Wilder 1978), price units."""
     out = np.full(len(close), np.nan)
@@ -41,7 +41,7 @@ def true_range(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArr
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gains_and_losses(close: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Rise and fall of the close since the bar before, both at least 0, each float64[n], price units."""
     gain = np.full(len(close), np.nan)
@@ -53,7 +53,7 @@ def gains_and_losses(close: FloatArray) -> tuple[FloatArray, FloatArray]:
     return gain, loss
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def directional_moves(high: FloatArray, low: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Upward and downward directional movement (Wilder 1978), each float64[n], price units; at most one is above 0."""
     up = np.full(len(high), np.nan)
@@ -66,7 +66,7 @@ def directional_moves(high: FloatArray, low: FloatArray) -> tuple[FloatArray, Fl
     return up, down
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def directional_index(up: FloatArray, down: FloatArray) -> FloatArray:
     """float64[n]: 100 * |up - down| / (up + down) of summed moves, 0 where nothing moved, NaN where either is."""
     out = np.empty(len(up))
@@ -76,7 +76,7 @@ def directional_index(up: FloatArray, down: FloatArray) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ratio(above: FloatArray, below: FloatArray) -> FloatArray:
     """float64[n]: `above / below`, NaN where `below` is 0."""
     out = np.empty(len(above))

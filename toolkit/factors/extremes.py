@@ -6,12 +6,12 @@ Inputs are prices: finite, without NaN. Bars `0 .. window - 2` are NaN.
 """
 
 import numpy as np
-from numba import njit
 
+from toolkit.compiled import kernel
 from toolkit.types import FloatArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def window_max(x: FloatArray, window: int) -> FloatArray:
     """float64[n]: highest of the last `window` values. Twin: `rolling(w).max()`."""
     n = len(x)
@@ -33,7 +33,7 @@ def window_max(x: FloatArray, window: int) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def window_min(x: FloatArray, window: int) -> FloatArray:
     """float64[n]: lowest of the last `window` values. Twin: `rolling(w).min()`."""
     n = len(x)
@@ -55,7 +55,7 @@ def window_min(x: FloatArray, window: int) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def bars_since_max(x: FloatArray, window: int) -> FloatArray:
     """float64[n]: bars since the highest of the last `window` values, 0 = this bar; of equal ones the latest counts."""
     n = len(x)

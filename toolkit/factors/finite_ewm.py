@@ -1,8 +1,8 @@
 """The exponentially weighted mean in its finite form."""
 
 import numpy as np
-from numba import njit
 
+from toolkit.compiled import kernel
 from toolkit.types import FloatArray
 
 # A span of `window` bars is cut after this many spans: what is left out weighs at most exp(-8), 0.03 %, of the whole.
@@ -16,7 +16,7 @@ def ewm_bars(window: int) -> int:
     return SPANS * window
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def finite_ewm(x: FloatArray, window: int, length: int) -> FloatArray:
     """float64[n]: mean of the last `length` values with weights `(1 - a)**age`, `a = 2 / (window + 1)`, normalised.
 

@@ -1,12 +1,12 @@
 """Pivot highs and lows, and the nearest of them to the price."""
 
 import numpy as np
-from numba import njit
 
+from toolkit.compiled import kernel
 from toolkit.types import BoolArray, FloatArray
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def pivot_highs(high: FloatArray, left: int, right: int) -> BoolArray:
     """bool[n]: bars higher than the `left` bars before them and not lower than the `right` bars after them.
 
@@ -31,7 +31,7 @@ def pivot_highs(high: FloatArray, left: int, right: int) -> BoolArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def nearest_above(levels: FloatArray, is_pivot: BoolArray, close: FloatArray, right: int, window: int) -> FloatArray:
     """float64[n]: lowest pivot level above the close, among pivots confirmed within the last `window` bars, else NaN.
 

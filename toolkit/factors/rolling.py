@@ -17,10 +17,10 @@ Kernels take `first_bar`, the absolute number of bar 0 (`absolute_bar`), and giv
 """
 
 import numpy as np
-from numba import njit
 
 from toolkit.bars.intervals import origin_ms
 from toolkit.bars.series import Bars
+from toolkit.compiled import kernel
 from toolkit.types import FloatArray
 
 
@@ -29,7 +29,7 @@ def absolute_bar(bars: Bars) -> int:
     return (int(bars.ts[0]) - origin_ms(bars.interval_ms)) // bars.interval_ms if len(bars) else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def window_sum(x: FloatArray, window: int, first_bar: int) -> FloatArray:
     """float64[n]: sum of the last `window` values. Not centred: for values of one sign. Twin: `rolling(w).sum()`."""
     n = len(x)
@@ -51,7 +51,7 @@ def window_sum(x: FloatArray, window: int, first_bar: int) -> FloatArray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def window_moments(x: FloatArray, window: int, first_bar: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean, newest value minus mean, and variance (divisor `window`) of the last `window` values, each float64[n].
 
@@ -92,7 +92,7 @@ def window_moments(x: FloatArray, window: int, first_bar: int) -> tuple[FloatArr
     return mean, deviation, variance
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def window_fit(y: FloatArray, window: int, first_bar: int) -> tuple[FloatArray, FloatArray]:
     """Slope (per bar) and R² of the least-squares line through the last `window` values, each float64[n].
 
@@ -138,7 +138,7 @@ def window_fit(y: FloatArray, window: int, first_bar: int) -> tuple[FloatArray, 
     return slope, r_squared
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def window_correlation(x: FloatArray, y: FloatArray, window: int, first_bar: int) -> FloatArray:
     """float64[n]: Pearson correlation of the last `window` pairs, NaN where either side is constant.
 

@@ -1,9 +1,9 @@
 """Many trade rules over one set of signals in one compiled call: simulate, summarise, keep only the figures."""
 
 import numpy as np
-from numba import njit
 
 from toolkit.analysis.metrics import N_METRICS, Account, Calendar, summarise
+from toolkit.compiled import kernel
 from toolkit.engine.hop import N_TRADES, simulate_leg, simulate_pair
 from toolkit.engine.types import SIGNAL, TRADE, CostRates, LegSignals, Market, Rules
 from toolkit.types import FloatArray, IntArray, Records
@@ -23,7 +23,7 @@ def rule_table(rules: list[Rules]) -> tuple[FloatArray, FloatArray]:
     return numbers, exits
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rules_at(row: FloatArray, exits: FloatArray) -> Rules:
     """One row of `rule_table` as `Rules`."""
     return Rules(
@@ -33,7 +33,7 @@ def rules_at(row: FloatArray, exits: FloatArray) -> Rules:
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def run_rules(
     table: tuple[FloatArray, FloatArray],
     market: Market,
