@@ -170,13 +170,13 @@ def next_event(
 
 
 @inlined
-def distance(mode: int, k: float, column: int, close: float, signal_bar: int, signals: LegSignals) -> float:
-    """A stop, target or trail distance in price units, NaN = none."""
+def distance(mode: int, k: float, column: int, close: float, entry: int, signals: LegSignals) -> float:
+    """A stop, target or trail distance of the raw entry number `entry`, price units, NaN = none."""
     if mode == _NONE:
         return math.nan
     if mode == _FRACTION:
         return k * close
-    return float(k * signals.distances[column, signal_bar])
+    return float(k * signals.distances[column, entry])
 
 
 @inlined
@@ -196,12 +196,12 @@ def signal_at(t: int, close: float, signals: LegSignals, rules: Rules, cursors: 
     gates = int(signals.gates[bar]) if 0 <= bar < len(signals.gates) else 0
     if not enter:
         return SignalAt(False, leave, math.nan, math.nan, math.nan, gates)
-    stop = distance(rules.stop_mode, rules.stop_k, rules.stop_col, close, bar, signals)
-    trail = distance(rules.trail_mode, rules.trail_k, rules.trail_col, close, bar, signals)
+    stop = distance(rules.stop_mode, rules.stop_k, rules.stop_col, close, cursors[0], signals)
+    trail = distance(rules.trail_mode, rules.trail_k, rules.trail_col, close, cursors[0], signals)
     if rules.target_mode > _COLUMN:
         target = rules.target_k * (trail if math.isnan(stop) else stop)
     else:
-        target = distance(rules.target_mode, rules.target_k, rules.target_col, close, bar, signals)
+        target = distance(rules.target_mode, rules.target_k, rules.target_col, close, cursors[0], signals)
     return SignalAt(True, leave, stop, target, trail, gates)
 
 
@@ -308,7 +308,7 @@ def step_at(
     if managed.proposed:
         verdict = ACCEPTED
         if len(signals.verdicts) > 0:
-            verdict = int(signals.verdicts[signal_bar(t, signals)])
+            verdict = int(signals.verdicts[cursors[0]])
         state = decide(state, bar, at, rules, verdict, notional / bar.close)
         open_signal(state, verdict, rules, signals_out, counts)
     return state

@@ -40,11 +40,13 @@ def effect_t(bars: Bars, index: IntArray) -> IntArray:
     return (bars.ts[index] + bars.interval_ms) // base_ms - 1
 
 
-def distance_columns(bars: Bars, signals: Signals, columns: Columns) -> FloatArray:
-    """float64[k, n]: the strategy's stop and target distances, then every factor that the rules read."""
-    rows = [signals.stop_distance, signals.target_distance]
-    rows += [parse_spec(spec).values(bars) for spec in columns.distances]
-    return np.ascontiguousarray(np.stack(rows))
+def distance_columns(bars: Bars, signals: Signals, columns: Columns) -> list[FloatArray]:
+    """The strategy's stop and target distances, then every factor that the rules read; each float64[n]."""
+    return [
+        signals.stop_distance,
+        signals.target_distance,
+        *(parse_spec(spec).values(bars) for spec in columns.distances),
+    ]
 
 
 def gate_bits(bars: Bars, columns: Columns) -> ByteArray:
@@ -62,7 +64,7 @@ def leg_signals(
     bars: Bars,
     signals: Signals,
     side: int,
-    distances: FloatArray,
+    distances: list[FloatArray],
     gates: ByteArray,
     verdicts: ByteArray | None = None,
 ) -> LegSignals:
@@ -71,15 +73,19 @@ def leg_signals(
     Parameters
     ----------
     bars : the signal-interval bars that `signals` were made from.
+    distances, gates : see `distance_columns` and `gate_bits`.
     verdicts : uint8[n] over signal bars, ACCEPTED, VETOED or REJECTED; None accepts every entry.
     """
     enter, leave = (
         (signals.enter_long, signals.exit_long) if side == LONG else (signals.enter_short, signals.exit_short)
     )
     entries, exits = np.flatnonzero(enter & ~leave), np.flatnonzero(leave)
-    clock = signal_clock(bars)
-    said = _ALL_ACCEPTED if verdicts is None else verdicts
-    return LegSignals(effect_t(bars, entries), effect_t(bars, exits), distances, gates, said, *clock)
+    # Distances and verdicts are read at raw entries alone: a year of minutes shrinks to some hundred numbers.
+    at_entries = np.empty((len(distances), len(entries)))
+    for row, column in zip(at_entries, distances, strict=True):
+        row[:] = column[entries]
+    said = _ALL_ACCEPTED if verdicts is None else verdicts[entries]
+    return LegSignals(effect_t(bars, entries), effect_t(bars, exits), at_entries, said, gates, *signal_clock(bars))
 
 
 def check_verdicts(verdicts: Mapping[int, ByteArray], n: int) -> None:

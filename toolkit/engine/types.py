@@ -244,17 +244,18 @@ class LegSignals(NamedTuple):
     """A leg's signals on the base clock.
 
     entry_t, exit_t : int64, ascending t of raw entries (enter and not exit) and of exits.
-    distances : float64[k, n_signal_bars], row 0 the strategy's stop distance, row 1 its target distance, then factors.
+    distances : float64[k, n_entries], at the raw entries: row 0 the strategy's stop distance, row 1 its target
+    distance, then factors.
+    verdicts : uint8[n_entries] or empty (all accepted): ACCEPTED, VETOED or REJECTED.
     gates : uint8[n_signal_bars] or empty: bit g set where exit condition g holds.
-    verdicts : uint8[n_signal_bars] or empty (all accepted): ACCEPTED, VETOED or REJECTED.
     Signal bar of base bar t: (t + 1 - origin_bars) // ratio - 1 - first.
     """
 
     entry_t: IntArray
     exit_t: IntArray
     distances: FloatArray
-    gates: ByteArray
     verdicts: ByteArray
+    gates: ByteArray
     ratio: int
     origin_bars: int
     first: int
