@@ -26,6 +26,8 @@ from toolkit.factors.table import FactorSpec, default_specs, factor_table
 from toolkit.strategy import Signals
 from toolkit.types import FloatArray, IntArray, Records
 
+FACTORS_AT_ONCE = 16
+
 
 @dataclass(frozen=True)
 class BacktestResult:
@@ -151,10 +153,15 @@ class BacktestResult:
         signals = self.records.signals
         chosen = default_specs(self.bars.interval) if specs is None else list(specs)
         at = self._signal_bar(signals["t"])
-        # Kernels release the GIL; each factor is computed over the whole series, whatever the number of entries.
+        table: dict[str, FloatArray] = {}
+        # Kernels release the GIL. A factor is computed over the whole series, whatever the number of entries, so the
+        # arrays are let go as it goes on.
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            parts = list(pool.map(lambda spec: factor_table(self.bars, at, [spec]), chosen))
-        table = {name: values for part in parts for name, values in part.items()}
+            for first in range(0, len(chosen), FACTORS_AT_ONCE):
+                some = chosen[first : first + FACTORS_AT_ONCE]
+                for part in pool.map(lambda spec: factor_table(self.bars, at, [spec]), some):
+                    table |= part
+                self.bars.drop_factors()
         head = signal_frame(signals, self._naming("")).select("signal_id", "instance", "ts", "side")
         return head.with_columns(pl.Series(name, values).fill_nan(None) for name, values in table.items())
 

@@ -21,7 +21,7 @@ from toolkit.strategy import Strategy
 
 _TOOLKIT = Path(__file__).parent.parent
 # What decides signals and trades; the store, reports and commands do not.
-_DECIDING = ("bars/intervals.py", "bars/series.py", "strategy.py", "factors", "engine")
+_DECIDING = ("bars/intervals.py", "bars/series.py", "compiled.py", "strategy.py", "factors", "engine")
 _DIGITS = 10
 
 
