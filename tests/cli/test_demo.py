@@ -12,17 +12,12 @@ from toolkit.cli import demo
 from toolkit.cli.main import app
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
 def run(data: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["demo", "--days", "6", *arguments], env={"LOCKSTEP_DATA": str(data)})
 
 
-def test_the_demo_sweeps_the_five_and_names_a_report_that_says_synthetic(data: Path) -> None:
-    first = run(data, "--no-open", "--json")
+def test_the_demo_sweeps_the_five_and_does_so_again(tmp_path: Path) -> None:
+    first = run(tmp_path, "--no-open", "--json")
     assert first.exit_code == 0, first.output
     assert SYNTHETIC in first.stderr and "4,680 combinations" in first.stderr
     said = json.loads(first.stdout)
@@ -31,13 +26,11 @@ def test_the_demo_sweeps_the_five_and_names_a_report_that_says_synthetic(data: P
     assert SYNTHETIC in report and "4,680 combinations were tried" in report
     assert "<svg" in report and len(report) < 1_000_000
 
-
-def test_a_second_demo_keeps_the_bars_and_gives_the_same_figures(data: Path) -> None:
-    again = run(data, "--no-open")
+    again = run(tmp_path, "--no-open")
     assert again.exit_code == 0, again.output
     assert "synthetic bars are there already" in again.stderr
     assert "on SYNTHETIC bars" in again.stdout
-    one, two = list_runs(data / "runs")[-2:]
+    one, two = list_runs(tmp_path / "runs")
     assert one.frame("metrics").equals(two.frame("metrics"))
     assert one.info["data"] == two.info["data"]
 
