@@ -1,8 +1,6 @@
 """What a backtest gives: tables, figures, plots, and a run folder when it is saved."""
 
-import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from toolkit.analysis.entry_factors import entry_factors, signal_bar
 from toolkit.analysis.frames import Naming, equity_frame, pnl, signal_frame, trade_frame
 from toolkit.analysis.metrics import METRICS, Account, make_calendar, summarise_one
 from toolkit.analysis.orders import order_frame
@@ -22,11 +21,9 @@ from toolkit.engine.rules import Costs
 from toolkit.engine.run import EngineRun, Prepared, run
 from toolkit.engine.shadow import shadow_trades
 from toolkit.engine.types import LONG, SHORT, Policy
-from toolkit.factors.table import FactorSpec, default_specs, factor_table
+from toolkit.factors.table import FactorSpec
 from toolkit.strategy import Signals
 from toolkit.types import FloatArray, IntArray, Records
-
-FACTORS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class BacktestResult:
         """A row an order; see `orders.order_frame`."""
         r = self.records
         return order_frame(
-            r.trades, r.signals, r.states, self._naming(""),
+            r.trades, r.signals, r.states, self.naming(),
             notional=self.notional, target_fill=self.prepared.rules.target_fill,
         )  # fmt: skip
 
@@ -77,7 +74,7 @@ class BacktestResult:
             signals, prepared.legs, prepared.market, prepared.rules, prepared.rates, self.notional
         )  # fmt: skip
         shadow_pnl = np.where(shadows["qty"] > 0.0, pnl(shadows), np.nan)
-        return signal_frame(signals, self._naming(""), shadow_pnl, self._prediction_at(signals["t"]))
+        return signal_frame(signals, self.naming(), shadow_pnl, self._prediction_at(signals["t"]))
 
     @cached_property
     def equity(self) -> pl.DataFrame:
@@ -150,20 +147,7 @@ class BacktestResult:
 
         `specs` are factors such as "atr(14)" or "1d:range(10)"; `default_specs` of the interval unless given.
         """
-        signals = self.records.signals
-        chosen = default_specs(self.bars.interval) if specs is None else list(specs)
-        at = self._signal_bar(signals["t"])
-        table: dict[str, FloatArray] = {}
-        # Kernels release the GIL. A factor is computed over the whole series, whatever the number of entries, so the
-        # arrays are let go as it goes on.
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for first in range(0, len(chosen), FACTORS_AT_ONCE):
-                some = chosen[first : first + FACTORS_AT_ONCE]
-                for part in pool.map(lambda spec: factor_table(self.bars, at, [spec]), some):
-                    table |= part
-                self.bars.drop_factors()
-        head = signal_frame(signals, self._naming("")).select("signal_id", "instance", "ts", "side")
-        return head.with_columns(pl.Series(name, values).fill_nan(None) for name, values in table.items())
+        return entry_factors(self.bars, [(self.records.signals, self.naming())], specs)
 
     def plot(self) -> Any:
         """A plotly figure: price with the trades, equity, drawdown."""
@@ -212,9 +196,10 @@ class BacktestResult:
 
     def _trades(self, run_id: str) -> pl.DataFrame:
         records = self.records.trades
-        return trade_frame(records, self._naming(run_id), self._prediction_at(records["signal_t"]))
+        return trade_frame(records, self.naming(run_id), self._prediction_at(records["signal_t"]))
 
-    def _naming(self, run_id: str) -> Naming:
+    def naming(self, run_id: str = "") -> Naming:
+        """How the rows of this run's tables are named."""
         return Naming(self.instance, self.bars.base.interval_ms, run_id)
 
     @cached_property
@@ -230,10 +215,5 @@ class BacktestResult:
     def _calendar(self) -> Any:
         return make_calendar(self.bars.base, self.prepared.start_t)
 
-    def _signal_bar(self, t: IntArray) -> IntArray:
-        """int64: the signal bar that closes together with each base bar of `t`."""
-        known_ms = (t + 1) * self.bars.base.interval_ms
-        return np.searchsorted(self.bars.close_ts, known_ms).astype(np.int64)
-
     def _prediction_at(self, t: IntArray) -> FloatArray | None:
-        return None if self.predictions is None else self.predictions[self._signal_bar(t)]
+        return None if self.predictions is None else self.predictions[signal_bar(self.bars, t)]

@@ -8,14 +8,18 @@ from typing import Any
 
 import polars as pl
 
+from toolkit.analysis.entry_factors import entry_factors
+from toolkit.analysis.frames import Naming
 from toolkit.analysis.result import BacktestResult
 from toolkit.analysis.runs import RunWriter
+from toolkit.bars.series import Bars
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.sweep.parts import CSV_TIME, Pieces, stored
 from toolkit.sweep.plan import Plan
 from toolkit.sweep.ranking import best
 from toolkit.sweep.record import record
 from toolkit.sweep.room import Room
+from toolkit.types import Records
 
 CSV_MODES = ("combined", "separate", "both", "none")
 TRADES_OF = ("top", "all")
@@ -74,27 +78,59 @@ def write_tables(plan: Plan, room: Room, writer: RunWriter, output: Output) -> N
         _check_rows(metrics)
     chosen = range(plan.rows) if output.trades == "all" else top["combination"].to_list()
     with ExitStack() as stack:
-        names = ["trades", "signals", "top_equity", *(["factors"] if output.factors else [])]
+        names = ["trades", "signals", "top_equity"]
         pieces = {n: stack.enter_context(Pieces(stack.enter_context(stored(folder / f"{n}.parquet")))) for n in names}
+        factors = _Factors()
         for result in record(plan, room, chosen):
-            _add(pieces, result, writer.run_id, ranked=result.instance.id in ranks)
+            ranked = result.instance.id in ranks
+            _add(pieces, result, writer.run_id, ranked=ranked)
+            if ranked and output.factors:
+                factors.add(result)
             if output.csv in ("separate", "both"):
                 _separate(folder / "trades", result, writer.run_id, ranks.get(result.instance.id))
         if not len(chosen):
             # Nothing is worth recording; the tables are there all the same, without rows.
-            _add(pieces, next(record(plan, room, [0])), writer.run_id, ranked=True, empty=True)
+            nothing = next(record(plan, room, [0]))
+            _add(pieces, nothing, writer.run_id, ranked=True, empty=True)
+            factors.add(nothing, empty=True)
     if output.csv in ("combined", "both"):
         _csv(folder / "trades.parquet", folder / "trades.csv")
     if output.factors:
-        _csv(folder / "factors.parquet", folder / "factors.csv")
+        writer.write_frame("factors", factors.frame(), csv=True)
+
+
+class _Factors:
+    """Factor values at the entries of the best combinations, each factor made once a series.
+
+    Results come symbol by symbol, and the bars of a symbol are let go when the next one begins.
+    """
+
+    def __init__(self) -> None:
+        self._frames: list[pl.DataFrame] = []
+        self._waiting: dict[str, tuple[Bars, list[tuple[Records, Naming]]]] = {}
+        self._symbol = ""
+
+    def add(self, result: BacktestResult, *, empty: bool = False) -> None:
+        if result.instance.symbol != self._symbol:
+            self._flush()
+            self._symbol = result.instance.symbol
+        signals = result.records.signals[:0] if empty else result.records.signals
+        self._waiting.setdefault(result.instance.interval, (result.bars, []))[1].append((signals, result.naming()))
+
+    def frame(self) -> pl.DataFrame:
+        """All of them; a factor that an interval does not have is null in its rows."""
+        self._flush()
+        return pl.concat(self._frames, how="diagonal")
+
+    def _flush(self) -> None:
+        self._frames += [entry_factors(bars, runs) for bars, runs in self._waiting.values()]
+        self._waiting.clear()
 
 
 def _add(pieces: dict[str, Pieces], result: BacktestResult, run_id: str, *, ranked: bool, empty: bool = False) -> None:
     frames = {"trades": _of_run(result.trades, run_id), "signals": result.signals}
     if ranked:
         frames["top_equity"] = result.equity.select(pl.lit(result.instance.id).alias("instance"), pl.all())
-    if ranked and "factors" in pieces:
-        frames["factors"] = result.factors()
     for name, frame in frames.items():
         pieces[name].add(frame.clear() if empty else frame)
 
