@@ -106,7 +106,9 @@ def _combinations(top: pl.DataFrame, info: dict[str, Any]) -> list[str]:
     return [
         f"<h2>The best {len(rows)} of {tried:,} combinations, by {escape(label(by))}</h2>",
         f"<p>{text}</p>",
+        '<div class="top">',
         _table(header, rows, numeric={k for k, name in enumerate(shown) if name in DEFINITIONS}),
+        "</div>",
         f'<p class="soft">{_NOTE}</p>',
     ]
 
