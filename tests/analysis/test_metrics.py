@@ -12,10 +12,12 @@ import pytest
 
 from tests.analysis.cases import COSTS, RULES, minutes, result, signals_at
 from toolkit.analysis.backtest import backtest_signals
-from toolkit.analysis.metrics import METRICS
+from toolkit.analysis.metrics import METRICS, Account, daily_figures, grow, new_scratch
 from toolkit.analysis.reference import buy_and_hold
 from toolkit.analysis.result import BacktestResult
+from toolkit.bars.series import from_arrays
 from toolkit.engine.rules import Costs, TradeRules
+from toolkit.strategy import Signals
 
 FREE = Costs(taker_rate=0.0, maker_rate=0.0, slippage_bps=0.0)
 
@@ -62,10 +64,11 @@ def oracle(r: BacktestResult) -> dict[str, float]:
         equity.append(equity[-1] * (1 + x) if r.compound else equity[-1] + x)
     peaks = [max(equity[: k + 1]) for k in range(len(equity))]
     falls = [(p - e) / p for p, e in zip(peaks, equity, strict=True)]
-    under, longest = 0, 0
-    for e, p in zip(equity, peaks, strict=True):
-        under = under + 1 if e < p else 0
-        longest = max(longest, under)
+    # A mark that lies below the peak before it: how long since that peak, up to the mark that is back there.
+    longest = 0
+    for k in range(1, len(equity)):
+        if equity[k] < peaks[k] or equity[k - 1] < peaks[k - 1]:
+            longest = max(longest, k - max(j for j in range(k) if equity[j] == peaks[j]))
     mean, total = statistics.fmean(returns), equity[-1] - 1.0
     annual = equity[-1] ** (1 / years) - 1 if r.compound else total / years
     downside = math.sqrt(statistics.fmean(min(x, 0.0) ** 2 for x in returns))
@@ -79,8 +82,22 @@ def oracle(r: BacktestResult) -> dict[str, float]:
         "max_drawdown_days": longest,
         "weeks_profitable": share(days, lambda d: d - timedelta(days=d.weekday())),
         "months_profitable": share(days, lambda d: (d.year, d.month)),
+        "return_at_twice_costs": at_twice_costs(r, days),
         **trade_oracle(r, years),
     }
+
+
+def at_twice_costs(r: BacktestResult, days: dict[datetime, float]) -> float:
+    """Each day's profit less what was paid in fees and slippage that day, once more."""
+    left = dict(days)
+    for trade in r.records.trades:
+        entry, leave = slippage(r, trade)
+        left[moment(r, trade["entry_t"]).replace(hour=0, minute=0)] -= entry + max(trade["entry_fee"], 0.0)
+        left[moment(r, trade["exit_t"]).replace(hour=0, minute=0)] -= leave + max(trade["exit_fee"], 0.0)
+    now = 1.0
+    for profit in left.values():
+        now = now * (1 + profit / r.notional) if r.compound else now + profit / r.notional
+    return now - 1.0
 
 
 def share(days: dict[datetime, float], key: Any) -> float:
@@ -97,7 +114,6 @@ def trade_oracle(r: BacktestResult, years: float) -> dict[str, float]:
     in_r = [t["r_multiple"] for t in closed if t["r_multiple"] is not None]
     span = r.prepared.market.t0 + len(r.bars.base) - r.prepared.start_t
     notional = sum(t["qty"] * t["entry_price"] for t in rows) + sum(t["qty"] * t["exit_price"] for t in closed)
-    again = sum(t["fees"] for t in rows) + sum(slippage(r, trade) for trade in r.records.trades)
     return {
         "trades": len(closed),
         "open_trades": len(rows) - len(closed),
@@ -112,24 +128,22 @@ def trade_oracle(r: BacktestResult, years: float) -> dict[str, float]:
         "funding": sum(t["funding"] for t in rows),
         "exposure": sum(t["bars_held"] for t in rows) / span,
         "turnover": notional / r.notional / years,
-        "return_at_twice_costs": r.metrics["total_return"] - again / r.notional,
     }
 
 
-def slippage(r: BacktestResult, trade: Any) -> float:
-    """What market orders paid over the open, or the stop's level, that they would have had."""
+def slippage(r: BacktestResult, trade: Any) -> tuple[float, float]:
+    """What the entry and the exit paid over the open, or the level, that they would have had; money."""
     base, first = r.bars.base, r.prepared.market.t0
-    paid = abs(trade["entry_price"] - base.open[trade["entry_t"] - first])
-    reason = trade["exit_reason"]
+    entry = abs(trade["entry_price"] - base.open[trade["entry_t"] - first])
+    reason, leave = trade["exit_reason"], 0.0
+    opened, level = base.open[trade["exit_t"] - first], trade["expected_exit_price"]
     if reason in (3, 4, 5):
-        paid += abs(trade["exit_price"] - base.open[trade["exit_t"] - first])
+        leave = abs(trade["exit_price"] - opened)
     elif reason in (1, 6):
-        opened, level = base.open[trade["exit_t"] - first], trade["expected_exit_price"]
-        paid += abs(trade["exit_price"] - (min(opened, level) if trade["side"] > 0 else max(opened, level)))
+        leave = abs(trade["exit_price"] - (min(opened, level) if trade["side"] > 0 else max(opened, level)))
     elif reason == 2 and r.instance.rules.target_fill == "market":
-        opened, level = base.open[trade["exit_t"] - first], trade["expected_exit_price"]
-        paid += abs(trade["exit_price"] - (max(opened, level) if trade["side"] > 0 else min(opened, level)))
-    return float(paid * trade["qty"])
+        leave = abs(trade["exit_price"] - (max(opened, level) if trade["side"] > 0 else min(opened, level)))
+    return float(entry * trade["qty"]), float(leave * trade["qty"])
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -143,7 +157,55 @@ def test_figures_are_those_of_a_second_telling(name: str, side: str) -> None:
     for figure, value in expected.items():
         assert r.metrics[figure] == pytest.approx(value, rel=1e-9, abs=1e-9, nan_ok=True), figure
     assert set(METRICS) - set(expected) == {"max_drawdown_intraday", "ambiguous_trades", "ambiguous_pnl"}
-    assert r.metrics["max_drawdown_intraday"] >= r.metrics["max_drawdown"]
+    if r.compound:
+        assert math.isnan(r.metrics["max_drawdown_intraday"])
+    else:
+        assert r.metrics["max_drawdown_intraday"] >= r.metrics["max_drawdown"]
+
+
+def days_of(profits: list[float], *, compound: bool) -> dict[str, float]:
+    """Figures of a capital of 100 with these daily profits."""
+    scratch = new_scratch(len(profits))
+    scratch.daily[:], scratch.extra[:] = profits, 0.0
+    account = Account(100.0, compound, FREE.rates(60_000), 0)
+    grow(scratch.daily, scratch.extra, 0.0, account, scratch.equity)
+    out = np.zeros(len(METRICS))
+    daily_figures(account, scratch, out)
+    return dict(zip(METRICS, out, strict=True)) | {"equity": scratch.equity[-1]}
+
+
+def test_a_compounding_account_that_is_used_up_stays_at_zero() -> None:
+    assert days_of([-160.0, -160.0, 50.0], compound=True)["equity"] == 0.0
+    assert days_of([-160.0, -160.0, 50.0], compound=True)["annual_return"] == -1.0
+    assert days_of([-160.0, -160.0, 50.0], compound=False)["equity"] == -170.0
+
+
+@pytest.mark.parametrize(
+    ("profits", "days"),
+    [([1.0, 2.0], 0), ([1.0, -1.0, 1.0], 2), ([-1.0, 1.0], 2), ([1.0, -1.0, -1.0], 2), ([0.0, 0.0], 0), ([-1.0], 1)],
+)
+def test_a_drawdown_lasts_from_its_peak_to_the_mark_that_is_back_at_it(profits: list[float], days: int) -> None:
+    assert days_of(profits, compound=False)["max_drawdown_days"] == days
+
+
+def test_a_rebate_is_not_a_cost_that_can_be_doubled() -> None:
+    paid = backtest_signals(*rebate_case(), costs=Costs(taker_rate=0.0, maker_rate=-0.001, slippage_bps=0.0))
+    assert paid.metrics["trades"] == 1 and paid.metrics["fees"] < 0
+    assert paid.metrics["return_at_twice_costs"] == paid.metrics["total_return"]
+
+
+def rebate_case() -> tuple[Any, Signals, TradeRules]:
+    """Entered at 100 on bar 1, out at the target of 103 on bar 2."""
+    n = 4
+    ts = 60_000 * np.arange(n)
+    flat = np.full(n, 100.0)
+    high = np.array([100.0, 100.0, 104.0, 100.0])
+    bars = from_arrays(ts, flat, high, flat, flat, np.ones(n), interval="1m")
+    no = np.zeros(n, np.bool_)
+    enter = no.copy()
+    enter[0] = True
+    nan = np.full(n, np.nan)
+    return bars, Signals(enter, no, no, no, nan, np.full(n, 3.0)), TradeRules()
 
 
 def test_an_ambiguous_bar_is_counted_with_what_hangs_on_it() -> None:

@@ -123,6 +123,9 @@ class NaiveLeg:
             stop_distance = signal["trail"]  # silent: a trail alone begins as a stop at its distance
         # Towards the entry is up for a long. silent: a target is rounded away from it.
         stop = self.to_tick(price - side * stop_distance, tick, side)
+        # silent: never onto the entry or beyond it, which would be no stop; then it is the next tick away.
+        if tick and side * (stop - price) >= 0:
+            stop -= side * tick
         target = self.to_tick(price + side * signal["target"], tick, side)
         self.trade = {
             "signal_t": signal["t"], "entry_t": self.t, "side": side, "entry_price": price,

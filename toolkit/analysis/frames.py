@@ -152,12 +152,7 @@ def equity_frame(
     Columns: ts (the moment of the mark), equity, pnl (of the day, money), return (over the capital, or compounding over
     the day's first equity), drawdown (<= 0, from the peak), gross_exposure and net_exposure (money), open_trades.
     """
-    _, daily = summarise_one(long, short, *opens, account, days)
-    returns = daily / account.capital
-    if account.compound:
-        equity = account.capital * np.cumprod(1.0 + returns)
-    else:
-        equity = account.capital + np.cumsum(daily)
+    _, daily, equity = summarise_one(long, short, *opens, account, days)
     peak = np.maximum.accumulate(np.concatenate([[account.capital], equity]))[1:]
     gross, net, count = _exposures(np.concatenate([long, short]), days)
     ends = np.minimum((days.day0 + 1 + np.arange(len(daily))) * DAY_MS, days.end_t * days.base_ms)
@@ -166,7 +161,7 @@ def equity_frame(
             "ts": _times(ends),
             "equity": equity,
             "pnl": np.diff(equity, prepend=account.capital) if account.compound else daily,
-            "return": returns,
+            "return": daily / account.capital,
             "drawdown": equity / peak - 1.0,
             "gross_exposure": gross,
             "net_exposure": net,

@@ -26,7 +26,7 @@ METRICS: dict[str, str] = {
     "calmar": "annual return over max drawdown",
     "max_drawdown": "largest fall from a peak of daily equity, a fraction of the peak",
     "max_drawdown_days": "longest time from a peak of daily equity to its recovery (or the end), days",
-    "max_drawdown_intraday": "bound on the drawdown inside days: every trade at its worst price",
+    "max_drawdown_intraday": "bound on the drawdown inside days, every trade at its worst price; NaN when compounding",
     "trades": "closed trades",
     "win_rate": "share of closed trades with a profit after costs",
     "expectancy": "mean profit of a closed trade, money",
@@ -76,6 +76,17 @@ class Account(NamedTuple):
     target_fill: int
 
 
+class Scratch(NamedTuple):
+    """Arrays that `summarise` overwrites: per day the profit, the extra cost at twice the costs, the equity at its end,
+    float64[n_days], and the equity peaks until each day begins, float64[n_days + 1]; then sums over trades."""
+
+    daily: FloatArray
+    extra: FloatArray
+    equity: FloatArray
+    peaks: FloatArray
+    sums: FloatArray
+
+
 def make_calendar(bars: Bars, start_t: int) -> Calendar:
     """The days of base series `bars` from bar `start_t` on; memoised."""
     return bars.memo(("calendar", start_t), lambda: _build_calendar(bars, start_t))
@@ -110,24 +121,36 @@ def pnl_of(trade: Records) -> float:
 
 
 @inlined
-def slippage_of(trade: Records, slippage: float, target_fill: int) -> float:
-    """What a trade paid in slippage, money; resting targets pay none."""
-    side = trade["side"]
-    entry = trade["entry_price"]
-    paid = abs(entry - entry / (1.0 + side * slippage))
-    reason = trade["exit_reason"]
+def entry_cost(trade: Records, slippage: float) -> float:
+    """What the entry paid in slippage and fee, money; a rebate is no cost."""
+    price = trade["entry_price"]
+    slipped = abs(price - price / (1.0 + trade["side"] * slippage)) * trade["qty"]
+    fee = float(trade["entry_fee"])
+    return float(slipped + max(fee, 0.0))
+
+
+@inlined
+def exit_cost(trade: Records, slippage: float, target_fill: int) -> float:
+    """What the exit paid in slippage and fee, money; resting targets do not slip, a mark at the end costs nothing."""
+    reason, price = trade["exit_reason"], trade["exit_price"]
+    slipped = 0.0
     if reason != 0 and (reason != _TARGET or target_fill == _MARKET):
-        leave = trade["exit_price"]
-        paid += abs(leave - leave / (1.0 - side * slippage))
-    return float(paid * trade["qty"])
+        slipped = abs(price - price / (1.0 - trade["side"] * slippage)) * trade["qty"]
+    fee = float(trade["exit_fee"])
+    return float(slipped + max(fee, 0.0))
 
 
 @borrowing
-def add_daily(trades: Records, opens: FloatArray, t0: int, rates: CostRates, days: Calendar, daily: FloatArray) -> None:
-    """Add each trade's profit to the days it was made on: at 00:00 UTC an open trade is marked at the last close.
+def add_daily(
+    trades: Records, prices: tuple[FloatArray, int], account: Account, days: Calendar, scratch: Scratch
+) -> None:
+    """Add each trade's profit to the days it was made on, and what it would cost more at twice the costs.
 
-    daily : float64[n_days], added to in place, money.
+    At 00:00 UTC an open trade is marked at the last close. `prices` are the base series' opens and the absolute number
+    of its first bar (funding is charged at opens).
     """
+    opens, t0 = prices
+    rates, daily, extra = account.rates, scratch.daily, scratch.extra
     for k in range(len(trades)):
         trade = trades[k]
         side_qty = trade["side"] * trade["qty"]
@@ -139,6 +162,8 @@ def add_daily(trades: Records, opens: FloatArray, t0: int, rates: CostRates, day
             daily[d] += side_qty * (days.close[d] - mark)
             mark = days.close[d]
         daily[last] += side_qty * (trade["exit_price"] - mark) - trade["exit_fee"]
+        extra[first] += entry_cost(trade, rates.slippage)
+        extra[last] += exit_cost(trade, rates.slippage, account.target_fill)
         if rates.funding_bars > 0:
             stamp = (trade["entry_t"] // rates.funding_bars + 1) * rates.funding_bars
             while stamp <= trade["exit_t"]:
@@ -148,9 +173,22 @@ def add_daily(trades: Records, opens: FloatArray, t0: int, rates: CostRates, day
 
 
 @borrowing
+def grow(daily: FloatArray, extra: FloatArray, times: float, account: Account, equity: FloatArray) -> None:
+    """Equity at the end of each day from daily profits less `times` the extra costs, money on the fixed notional.
+
+    Compounding, a day's profit is scaled to the equity it began with, and an account that is used up stays at zero.
+    """
+    now = account.capital
+    for d in range(len(daily)):
+        profit = daily[d] - times * extra[d]
+        now = max(0.0, now * (1.0 + profit / account.capital)) if account.compound else now + profit
+        equity[d] = now
+
+
+@borrowing
 def trade_figures(trades: Records, account: Account, days: Calendar, out: FloatArray) -> None:
-    """Sums over trades into `out` (float64[13]): closed, wins, sum of wins, sum of losses, R and its count, fees,
-    funding, worst, notional, bars held, extra cost at twice the costs, ambiguous count; then the ambiguous money."""
+    """Sums over trades into `out` (float64[14]): closed, wins, sum of wins, sum of losses, R and its count, fees,
+    funding, worst, notional, bars held, ambiguous count, ambiguous money, open."""
     for k in range(len(trades)):
         trade = trades[k]
         fees = trade["entry_fee"] + trade["exit_fee"]
@@ -159,9 +197,8 @@ def trade_figures(trades: Records, account: Account, days: Calendar, out: FloatA
         out[7] += trade["funding"]
         out[9] += entry_notional
         out[10] += trade["exit_t"] - trade["entry_t"] + (1 if trade["exit_reason"] == 0 else 0)
-        out[11] += fees + slippage_of(trade, account.rates.slippage, account.target_fill)
         if trade["exit_reason"] == 0:
-            out[14] += 1.0
+            out[13] += 1.0
             continue
         pnl = pnl_of(trade)
         out[9] += trade["qty"] * trade["exit_price"]
@@ -177,8 +214,8 @@ def trade_figures(trades: Records, account: Account, days: Calendar, out: FloatA
             out[4] += pnl / risk
             out[5] += 1.0
         if not math.isnan(trade["other_price"]):
-            out[12] += 1.0
-            out[13] += trade["qty"] * abs(trade["other_price"] - trade["exit_price"])
+            out[11] += 1.0
+            out[12] += trade["qty"] * abs(trade["other_price"] - trade["exit_price"])
 
 
 @borrowing
@@ -227,33 +264,34 @@ def share_positive(daily: FloatArray, group: IntArray) -> float:
 
 
 @borrowing
-def daily_figures(daily: FloatArray, account: Account, peaks: FloatArray, out: FloatArray) -> None:
-    """The first seven figures of `METRICS` from daily profits (money); fills `peaks` with the equity peaks so far."""
-    n = len(daily)
-    capital = account.capital
-    equity = peak = capital
+def daily_figures(account: Account, scratch: Scratch, out: FloatArray) -> None:
+    """The first seven figures of `METRICS` from the days' profits and equity; fills `peaks`."""
+    daily, equity, peaks = scratch.daily, scratch.equity, scratch.peaks
+    n, capital = len(daily), account.capital
     total = squares = downside = worst = 0.0
-    under = longest = 0
+    longest, last_peak = 0, -1
     peaks[0] = capital
     for d in range(n):
         r = daily[d] / capital
         total += r
         downside += min(r, 0.0) ** 2
-        equity = equity * (1.0 + r) if account.compound else equity + daily[d]
-        under = under + 1 if equity < peak else 0
-        longest = max(longest, under)
-        peak = max(peak, equity)
-        peaks[d + 1] = peak
-        worst = max(worst, (peak - equity) / peak)
+        recovered = equity[d] >= peaks[d]
+        # From the peak's mark to the mark that is back at it; a day that follows a peak and is one too was no drawdown.
+        if not recovered or last_peak < d - 1:
+            longest = max(longest, d - last_peak)
+        if recovered:
+            last_peak = d
+        peaks[d + 1] = max(peaks[d], equity[d])
+        worst = max(worst, (peaks[d + 1] - equity[d]) / peaks[d + 1])
     mean = total / n if n else math.nan
     for d in range(n):
         squares += (daily[d] / capital - mean) ** 2
-    out[0] = equity / capital - 1.0
+    end = equity[n - 1] if n else capital
     years = n / DAYS_PER_YEAR
-    if account.compound:
-        out[1] = (equity / capital) ** (1.0 / years) - 1.0 if n and equity > 0.0 else math.nan
-    else:
-        out[1] = out[0] / years if n else math.nan
+    out[0] = end / capital - 1.0
+    out[1] = math.nan
+    if n:
+        out[1] = (end / capital) ** (1.0 / years) - 1.0 if account.compound else out[0] / years
     deviation = math.sqrt(squares / (n - 1)) if n > 1 else 0.0
     out[2] = mean / deviation * math.sqrt(DAYS_PER_YEAR) if deviation > 0.0 else math.nan
     out[3] = mean / math.sqrt(downside / n) * math.sqrt(DAYS_PER_YEAR) if downside > 0.0 else math.nan
@@ -269,7 +307,7 @@ def summarise(
     prices: tuple[FloatArray, int],
     account: Account,
     days: Calendar,
-    scratch: tuple[FloatArray, FloatArray, FloatArray],
+    scratch: Scratch,
     out: FloatArray,
 ) -> None:
     """All figures of one instance into `out`.
@@ -278,23 +316,28 @@ def summarise(
     ----------
     long, short : TRADE records of each side in time order (empty for a side that was not run).
     prices : the base series' opens, float64[n], and the absolute number of its first bar.
-    scratch : float64[n_days], float64[n_days + 1] and float64[15], overwritten; the first holds the daily profit after.
+    scratch : see `new_scratch`; holds the days' profits and equity afterwards.
     out : float64[N_METRICS], in the order of `METRICS`. NaN where a figure is not defined (no trades, no losses).
     """
-    daily, peaks, sums = scratch
-    opens, t0 = prices
-    daily[:] = 0.0
+    sums = scratch.sums
+    scratch.daily[:] = 0.0
+    scratch.extra[:] = 0.0
     sums[:] = 0.0
-    add_daily(long, opens, t0, account.rates, days, daily)
-    add_daily(short, opens, t0, account.rates, days, daily)
+    add_daily(long, prices, account, days, scratch)
+    add_daily(short, prices, account, days, scratch)
     trade_figures(long, account, days, sums)
     trade_figures(short, account, days, sums)
-    daily_figures(daily, account, peaks, out)
-    out[7] = max(
-        out[5],
-        intraday_drawdown(long, short, days, peaks, account.capital),
-        intraday_drawdown(short, long, days, peaks, account.capital),
-    )
+    grow(scratch.daily, scratch.extra, 1.0, account, scratch.equity)
+    out[22] = (scratch.equity[-1] if len(scratch.equity) else account.capital) / account.capital - 1.0
+    grow(scratch.daily, scratch.extra, 0.0, account, scratch.equity)
+    daily_figures(account, scratch, out)
+    out[7] = math.nan
+    if not account.compound:
+        out[7] = max(
+            out[5],
+            intraday_drawdown(long, short, days, scratch.peaks, account.capital),
+            intraday_drawdown(short, long, days, scratch.peaks, account.capital),
+        )
     closed, wins, won, lost = sums[0], sums[1], sums[2], sums[3]
     losses = closed - wins
     out[8] = closed
@@ -304,28 +347,32 @@ def summarise(
     out[12] = won / wins if wins else math.nan
     out[13] = lost / losses if losses else math.nan
     out[14] = won / -lost if lost < 0.0 else math.nan
-    out[15] = share_positive(daily, days.week)
-    out[16] = share_positive(daily, days.month)
+    out[15] = share_positive(scratch.daily, days.week)
+    out[16] = share_positive(scratch.daily, days.month)
     span = days.end_t - days.start_t
     out[17] = sums[10] / span if span else math.nan
     out[18] = sums[6]
     out[19] = sums[7]
     out[20] = sums[8] if closed else math.nan
-    years = len(daily) / DAYS_PER_YEAR
+    years = len(scratch.daily) / DAYS_PER_YEAR
     out[21] = sums[9] / account.capital / years if years else math.nan
-    out[22] = out[0] - sums[11] / account.capital
-    out[23] = sums[12]
-    out[24] = sums[13]
-    out[25] = sums[14]
+    out[23] = sums[11]
+    out[24] = sums[12]
+    out[25] = sums[13]
+
+
+@kernel
+def new_scratch(n_days: int) -> Scratch:
+    """Working arrays for a calendar of `n_days`."""
+    return Scratch(np.empty(n_days), np.empty(n_days), np.empty(n_days), np.empty(n_days + 1), np.empty(14))
 
 
 @kernel
 def summarise_one(
     long: Records, short: Records, opens: FloatArray, t0: int, account: Account, days: Calendar
-) -> tuple[FloatArray, FloatArray]:
-    """`summarise` with its own arrays: float64[N_METRICS] and the daily profit, float64[n_days]."""
-    n = len(days.close)
-    scratch = (np.empty(n), np.empty(n + 1), np.empty(15))
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """`summarise` with its own arrays: float64[N_METRICS], and the days' profit and equity, float64[n_days]."""
+    scratch = new_scratch(len(days.close))
     out = np.empty(N_METRICS)
     summarise(long, short, (opens, t0), account, days, scratch, out)
-    return out, scratch[0]
+    return out, scratch.daily, scratch.equity

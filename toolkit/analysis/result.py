@@ -20,7 +20,7 @@ from toolkit.engine.identity import Instance
 from toolkit.engine.rules import Costs
 from toolkit.engine.run import EngineRun, Prepared, run
 from toolkit.engine.shadow import shadow_trades
-from toolkit.engine.types import LONG, SHORT, Policy
+from toolkit.engine.types import FINER_OPTIMISTIC, LONG, SHORT, Policy
 from toolkit.factors.table import FactorSpec
 from toolkit.strategy import Signals
 from toolkit.types import FloatArray, IntArray, Records
@@ -86,7 +86,7 @@ class BacktestResult:
     def metrics(self) -> dict[str, float]:
         """Figures by name (`metrics.METRICS`, `reference.REFERENCE`), NaN where one is not defined."""
         market = self.prepared.market
-        values, _ = summarise_one(*self._by_side, market.open, market.t0, self._account, self._calendar)
+        values, _, _ = summarise_one(*self._by_side, market.open, market.t0, self._account, self._calendar)
         figures = dict(zip(METRICS, values.tolist(), strict=True))
         first = float(market.open[self.prepared.start_t - market.t0])
         return figures | buy_and_hold(first, self._calendar.close) | {"combinations_tried": 1.0}
@@ -96,20 +96,22 @@ class BacktestResult:
         """How much hangs on the order of stop and target inside one bar.
 
         `trades` of the run are undecided, and `pnl_at_stake` (money) is what the other order would have made of them.
-        `pnl` is the run's total; the instance was run again with every undecided bar for it and against it, and
-        `best_pnl` and `worst_pnl` are the extremes of the three (a trade that ends sooner changes later ones).
+        `pnl` is the run's total; the instance was run again with every such bar for it and against it, and `best_pnl`
+        and `worst_pnl` are the extremes (a trade that ends sooner changes later ones). What finer bars have decided
+        under `policy="finer"` stays decided, and that policy takes what they leave open against the trade.
         """
-        totals = {self.policy: float(pnl(self.records.trades).sum())}
-        for policy in (Policy.OPTIMISTIC, Policy.PESSIMISTIC):
-            name = policy.name.lower()
-            if name not in totals:
+        own = int(self.prepared.rules.policy)
+        cases = (FINER_OPTIMISTIC,) if own == Policy.FINER else (Policy.OPTIMISTIC, Policy.PESSIMISTIC)
+        totals = {own: float(pnl(self.records.trades).sum())}
+        for policy in cases:
+            if policy not in totals:
                 again = replace(self.prepared, rules=self.prepared.rules._replace(policy=int(policy)))
-                totals[name] = float(pnl(run(again, self.notional).trades).sum())
+                totals[int(policy)] = float(pnl(run(again, self.notional).trades).sum())
         return {
             "policy": self.policy,
             "trades": int(self.metrics["ambiguous_trades"]),
             "pnl_at_stake": self.metrics["ambiguous_pnl"],
-            "pnl": totals[self.policy],
+            "pnl": totals[own],
             "best_pnl": max(totals.values()),
             "worst_pnl": min(totals.values()),
         }

@@ -13,6 +13,7 @@ from toolkit.engine.types import (
     ACCEPTED,
     ENTRY_ORDER,
     EXIT_ORDER,
+    FINER_OPTIMISTIC,
     NEVER,
     NO_ORDER,
     NO_SIGNAL,
@@ -85,7 +86,7 @@ def open_trade(state: LegState, bar: Bar, costs: CostRates) -> Trade:
     """The trade that the pending entry becomes: a market order at the open, slippage against it, taker fee.
 
     Stop and target keep the distance frozen at the signal, measured from the fill. Ticks round against the trader:
-    the stop towards the entry, the target away from it.
+    the stop towards the entry (but not onto it or beyond: then it is the next tick away), the target away from it.
     """
     side, signal = state.side, state.signal
     price = bar.open * (1.0 + side * costs.slippage)
@@ -94,9 +95,11 @@ def open_trade(state: LegState, bar: Bar, costs: CostRates) -> Trade:
         stop_distance = signal.trail_distance
     if side > 0:
         stop = round_up(price - stop_distance, costs.tick)
+        stop = stop - costs.tick if stop >= price else stop
         target = round_up(price + signal.target_distance, costs.tick)
     else:
         stop = round_down(price + stop_distance, costs.tick)
+        stop = stop + costs.tick if stop <= price else stop
         target = round_down(price - signal.target_distance, costs.tick)
     return Trade(
         True, signal.t, signal.price, bar.t, price, signal.qty, stop, target, stop, signal.trail_distance,
@@ -170,8 +173,11 @@ def stop_or_target(side: int, trade: Trade, bar: Bar, rules: Rules, costs: CostR
             take_target = False
         else:
             first = target_comes_first(side, trade, bar, rules, gapped, fine)
-            take_target = first == 1
-            if first == -1 or rules.policy != _FINER:
+            take_target = first == 1 or (first == -1 and rules.policy == FINER_OPTIMISTIC)
+            # An open at the target and finer bars that tell are facts; everything else is the policy's word.
+            told = gapped and rules.policy != _PESSIMISTIC
+            told = told or (first != -1 and rules.policy >= _FINER)
+            if not told:
                 other = stop_price if take_target else target_price
     if take_target:
         fee = trade.qty * target_price * target_rate

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from toolkit.bars.intervals import require_multiple
+from toolkit.bars.intervals import WEEK_MS, require_multiple
 from toolkit.bars.series import Bars
 from toolkit.compiled import kernel
 from toolkit.engine.types import Market
@@ -14,15 +14,23 @@ SUPERBLOCK = 4096
 
 
 def prepare_market(bars: Bars, finer: Bars | None = None) -> Market:
-    """The engine's view of a base series; memoised on the bars.
+    """The engine's view of a base series; memoised on the bars (the finer rows on the finer series).
 
     Parameters
     ----------
     bars : the base series (the clock that orders fill on).
     finer : a finer stored series of the same symbol, for `policy="finer"`.
     """
-    key = ("market", None if finer is None else id(finer))
-    return bars.memo(key, lambda: _build(bars, finer))
+    if bars.interval_ms == WEEK_MS:
+        raise InputError(
+            f"orders cannot fill on weekly bars ({bars.exchange} {bars.symbol}); store bars of 1d or finer and trade "
+            f"them on the interval 1w"
+        )
+    market = bars.memo("market", lambda: _build(bars))
+    if finer is None:
+        return market
+    fine, ratio = _finer_rows(bars, finer)
+    return market._replace(fine=fine, fine_ratio=ratio)
 
 
 def first_t(bars: Bars) -> int:
@@ -35,7 +43,7 @@ def t_to_ts(t: IntArray, base_ms: int) -> IntArray:
     return np.where(t < 0, -1, t * base_ms)
 
 
-def _build(bars: Bars, finer: Bars | None) -> Market:
+def _build(bars: Bars) -> Market:
     can_trade = bars.volume != 0.0
     low, high = bars.low, bars.high
     if not can_trade.all():
@@ -45,23 +53,30 @@ def _build(bars: Bars, finer: Bars | None) -> Market:
         high.setflags(write=False)
     low64, high64 = block_extremes(low, high, BLOCK)
     low4096, high4096 = block_extremes(low64, high64, SUPERBLOCK // BLOCK)
-    fine, ratio = (np.empty((0, 4)), 1) if finer is None else _finer_rows(bars, finer)
     return Market(
-        first_t(bars), bars.open, high, low, bars.close, can_trade, low64, high64, low4096, high4096, fine, ratio
-    )
+        first_t(bars), bars.open, high, low, bars.close, can_trade, low64, high64, low4096, high4096,
+        np.empty((0, 4)), 1,
+    )  # fmt: skip
 
 
 def _finer_rows(bars: Bars, finer: Bars) -> tuple[FloatArray, int]:
     if finer.symbol != bars.symbol:
         raise InputError(f"finer bars must be of {bars.symbol}, were of {finer.symbol}")
     ratio = require_multiple(bars.interval, finer.interval)
-    rows = np.full((len(bars) * ratio, 4), np.nan)
-    if len(bars):
-        slot = (finer.ts - bars.ts[0]) // finer.interval_ms
-        ok = (slot >= 0) & (slot < len(rows)) & (finer.volume != 0.0)
-        for column, values in enumerate((finer.open, finer.high, finer.low, finer.close)):
-            rows[slot[ok], column] = values[ok]
-    return rows, ratio
+    if not len(bars):
+        return np.empty((0, 4)), ratio
+    start, n = int(bars.ts[0]), len(bars) * ratio
+    return finer.memo(("rows of finer bars", start, n), lambda: _rows(finer, start, n)), ratio
+
+
+def _rows(finer: Bars, start_ms: int, n: int) -> FloatArray:
+    """float64[n, 4]: finer bars from `start_ms` on, NaN where there is none that can trade."""
+    rows = np.full((n, 4), np.nan)
+    slot = (finer.ts - start_ms) // finer.interval_ms
+    ok = (slot >= 0) & (slot < n) & (finer.volume != 0.0)
+    for column, values in enumerate((finer.open, finer.high, finer.low, finer.close)):
+        rows[slot[ok], column] = values[ok]
+    return rows
 
 
 @kernel

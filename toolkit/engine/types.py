@@ -55,6 +55,10 @@ class Policy(IntEnum):
     FINER = 4
 
 
+# As FINER, but a bar that the finer bars do not decide goes to the target: the best case of a finer run.
+FINER_OPTIMISTIC = 5
+
+
 class TargetFill(IntEnum):
     """How a target fills: a resting limit when the price touches it or trades through it, or a market order."""
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from toolkit.analysis.metrics import N_METRICS, Account, Calendar, summarise
+from toolkit.analysis.metrics import N_METRICS, Account, Calendar, new_scratch, summarise
 from toolkit.compiled import kernel
 from toolkit.engine.hop import N_TRADES, simulate_leg, simulate_pair
 from toolkit.engine.types import SIGNAL, TRADE, CostRates, LegSignals, Market, Rules
@@ -63,8 +63,7 @@ def run_rules(
     rates, capital, compound = costs
     no_signals = np.empty(0, SIGNAL)
     none = buffers[0][:0]
-    n_days = len(days.close)
-    scratch = (np.empty(n_days), np.empty(n_days + 1), np.empty(15))
+    scratch = new_scratch(len(days.close))
     wants_long = wants_short = False
     for s in sides:
         wants_long = wants_long or s != SHORT_SIDE
