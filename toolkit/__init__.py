@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
     module = import_module(_PUBLIC[name])
-    # `tk.verify` is the package: its functions are `tk.verify.lookahead(...)` and so on.
+    # A verb with a package of its own (`tk.sweep`, `tk.verify`) is that package, which can be called.
     return module if _PUBLIC[name] == f"toolkit.{name}" else getattr(module, name)
 
 

@@ -86,3 +86,8 @@ def test_the_declared_warmup_covers_the_value(text, interval):
         window = bars.window(ts - spec.warmup_ms(interval), ts + interval_ms(interval))
         value = spec.values(window)[-1]
         assert value == whole[t] or (np.isnan(value) and np.isnan(whole[t]))
+
+
+def test_a_factor_named_twice_is_refused() -> None:
+    with pytest.raises(InputError, match=r"range\(10\) is named twice"):
+        parse_specs("range(10), atr(14), range( 10 )")

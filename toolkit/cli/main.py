@@ -28,6 +28,8 @@ app.command("demo")(demo.demo)
 app.command("backtest")(backtest.backtest)
 app.command("sweep")(sweep.sweep)
 
+RESEARCH_PACKAGES = ("ccxt", "duckdb", "plotly", "polars", "pyarrow", "scipy", "vectorbt")
+
 
 def main() -> None:
     """Entry point: a `LockstepError` is one sentence on stderr and exit code 2, without a traceback."""
@@ -38,6 +40,13 @@ def main() -> None:
         app()
     except LockstepError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        # The executor's install leaves the research packages out.
+        if error.name is None or error.name.partition(".")[0] not in RESEARCH_PACKAGES:
+            raise
+        extra = "live" if error.name == "ccxt" else "research"
+        print(f"error: this command needs {error.name}; install the extra lockstep[{extra}]", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept", file=sys.stderr)

@@ -7,7 +7,7 @@ from toolkit.bars.series import Bars
 from toolkit.compiled import kernel
 from toolkit.engine.types import Market
 from toolkit.errors import InputError
-from toolkit.types import FloatArray, IntArray
+from toolkit.types import FloatArray
 
 BLOCK = 64
 SUPERBLOCK = 4096
@@ -36,11 +36,6 @@ def prepare_market(bars: Bars, finer: Bars | None = None) -> Market:
 def first_t(bars: Bars) -> int:
     """Absolute number of the first bar: its open time divided by the interval."""
     return int(bars.ts[0]) // bars.interval_ms if len(bars) else 0
-
-
-def t_to_ts(t: IntArray, base_ms: int) -> IntArray:
-    """Open time in epoch ms of bars by absolute number; -1 stays -1."""
-    return np.where(t < 0, -1, t * base_ms)
 
 
 def _build(bars: Bars) -> Market:

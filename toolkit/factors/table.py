@@ -22,8 +22,9 @@ _OVER_WINDOWS = (
     "range", "range_pct", "efficiency_ratio", "adx", "r_squared", "slope_pct", "natr", "realised_volatility",
     "parkinson_volatility", "zscore", "rsi", "roc", "volume_ratio", "bars_since_max", "bars_since_min",
 )  # fmt: skip
+_LEVELS = ("support(5, 5, 100)", "resistance(5, 5, 100)")
 _OF_CLOCK = ("minutes_since_midnight", "weekday")
-_OF_DAY = ("day_range", "day_position", "gap")
+_OF_DAY = ("opening_range_high(60)", "opening_range_low(60)", "day_range", "day_position", "gap")
 _DAILY = (
     "range(10)",
     "range_pct(10)",
@@ -94,15 +95,20 @@ def parse_spec(text: str) -> FactorSpec:
 
 def parse_specs(text: str) -> list[FactorSpec]:
     """The specifications of a list such as `atr(14), 1d:range(10)`; commas inside brackets belong to the factor."""
-    return [parse_spec(part) for part in _BETWEEN.split(text)]
+    specs = [parse_spec(part) for part in _BETWEEN.split(text)]
+    names = [spec.text for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"each factor makes one column, {', '.join(twice)} is named twice; leave the second one out")
+    return specs
 
 
 def default_specs(interval: str) -> list[FactorSpec]:
     """A set to begin with on bars of `interval`: ranges, trend and size over 10, 20, 30, 50 and 100 bars, the day, and
     the same on daily bars; on bars longer than a day without the last two. Ratios rather than prices, so that rows of
-    different symbols compare; the ranges in price units as well.
+    different symbols compare; ranges and levels (support, resistance, opening range) in price units as well.
     """
-    texts = [f"{name}({window})" for name in _OVER_WINDOWS for window in _WINDOWS] + [*_OF_CLOCK]
+    texts = [f"{name}({window})" for name in _OVER_WINDOWS for window in _WINDOWS] + [*_LEVELS, *_OF_CLOCK]
     if interval_ms(interval) <= DAY_MS:
         texts += [*_OF_DAY, *(f"1d:{name}" for name in _DAILY)]
     return [parse_spec(text) for text in texts]
