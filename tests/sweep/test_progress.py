@@ -16,7 +16,9 @@ def test_clock(secs: float, text: str) -> None:
 
 def test_line_tells_share_rate_and_time_left() -> None:
     progress = Progress(1000, done=200, shown=False)
+    progress._lead = 300, 10.0
     progress.add(300)
+    # 300 in 30 s, but 200 in the 20 s since the first piece: 500 more take 50 s.
     assert progress.line(30.0) == "500 of 1,000 combinations (50 %), 10 a second, 30s so far, 50s left"
     progress.add(500)
     assert progress.line(80.0) == "1,000 of 1,000 combinations (100 %), 10 a second, 1m 20s so far"
@@ -43,3 +45,9 @@ def test_silent_when_not_shown() -> None:
     progress.add(5)
     progress.close()
     assert stream.getvalue() == ""
+
+
+def test_nothing_is_foretold_from_the_first_piece_which_waits_for_the_compiler() -> None:
+    progress = Progress(1000, shown=False)
+    progress.add(10)
+    assert progress.line(20.0) == "10 of 1,000 combinations (1 %), 0 a second, 20s so far"

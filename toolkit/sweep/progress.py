@@ -16,10 +16,14 @@ class Progress:
         self._shown = shown
         self._moving = self._stream.isatty()
         self._began = self._said = time.monotonic()
+        self._lead: tuple[int, float] | None = None
 
     def add(self, rows: int) -> None:
         self.done += rows
         now = time.monotonic()
+        if self._lead is None:
+            # The first piece may have waited for the compiler; what is left is judged by those after it.
+            self._lead = self.done, now - self._began
         if self._shown and now - self._said >= (_MOVING_SECS if self._moving else _PLAIN_SECS):
             self._said = now
             self._say(self.line(now - self._began))
@@ -33,10 +37,14 @@ class Progress:
             self._stream.flush()
 
     def line(self, elapsed_secs: float) -> str:
-        """Rows done, rate, time passed and time left at the rate so far."""
+        """Rows done, rate, time passed, and time left at the rate since the first piece was done."""
         new = self.done - self._first
         rate = new / elapsed_secs if elapsed_secs > 0 else 0.0
-        left = f", {clock((self.total - self.done) / rate)} left" if rate > 0 and self.done < self.total else ""
+        lead_rows, lead_secs = self._lead or (self.done, elapsed_secs)
+        left = ""
+        if lead_rows < self.done < self.total and elapsed_secs > lead_secs:
+            each = (elapsed_secs - lead_secs) / (self.done - lead_rows)
+            left = f", {clock((self.total - self.done) * each)} left"
         share = 100.0 * self.done / self.total if self.total else 100.0
         return (
             f"{self.done:,} of {self.total:,} combinations ({share:.0f} %), {rate:,.0f} a second, "
