@@ -25,9 +25,9 @@ class InputError(LockstepError):
 class UnknownNameError(InputError):
     """A name that is not in the set it must come from."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str], remedy: str = "") -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=3, cutoff=0.5)
+        near = get_close_matches(str(name), names, n=3, cutoff=0.5)
         if near:
             hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
         elif names:

@@ -1,7 +1,7 @@
 """`tk.backtest`: what it loads, what it refuses, and that history before the start changes nothing but the signals."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from toolkit.bars.series import Bars, from_arrays
 from toolkit.bars.store import Source, Store
 from toolkit.bars.synthetic import synthetic_columns
 from toolkit.engine.rules import Costs, ExitRule, TradeRules
+from toolkit.engine.run import prepare
+from toolkit.engine.types import LONG, SHORT
 from toolkit.errors import InputError, StrategyError, UnknownNameError
 from toolkit.strategy import Signals, get_strategy, strategy
 
@@ -178,3 +180,30 @@ def test_equal_arrays_give_equal_ids_and_costs_change_no_id() -> None:
     other = backtest_signals(series, random_signals(len(series), 2), costs=COSTS)
     assert one.instance.id == again.instance.id != other.instance.id
     assert one.trades["trade_id"].to_list() == again.trades["trade_id"].to_list()
+
+
+def test_verdicts_by_side_are_taken_by_name_or_number_and_nothing_else() -> None:
+    series = bars()
+    signals = random_signals(len(series), 1)
+    veto = np.full(len(series), 2, np.uint8)
+
+    def sides(verdicts: Any) -> set[str]:
+        return set(backtest_signals(series, signals, verdicts=verdicts).trades["side"].cast(str))
+
+    assert sides(None) == sides({}) == {"long", "short"}
+    assert sides({"long": veto}) == sides({LONG: veto}) == {"short"}
+    assert sides({"short": veto}) == sides({SHORT: veto}) == {"long"}
+    assert sides({"long": veto, SHORT: veto}) == sides(veto) == set()
+    for wrong, message in (
+        ({"longs": veto}, "one was for 'longs'"),
+        ({2: veto}, "one was for 2"),
+        ({"long": veto, LONG: veto}, "once a side"),
+        ({"long": veto.tolist()}, "one a signal bar, were a list"),
+        (veto.tolist(), "one a signal bar, were a list"),
+    ):
+        with pytest.raises(InputError, match=message):
+            sides(wrong)
+    with pytest.raises(InputError, match="predictions must be float64.*were a list"):
+        backtest_signals(series, signals, predictions=[0.5] * len(series))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="verdicts must be by side, 1"):
+        prepare(series, signals, TradeRules(), COSTS, verdicts={2: veto})

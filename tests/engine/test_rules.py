@@ -200,3 +200,57 @@ def test_costs_in_numbers() -> None:
 def test_wrong_costs_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         Costs(**wrong)
+
+
+@pytest.mark.parametrize("interval", ["0h", "0.0m", 5, None])
+def test_a_funding_interval_that_never_comes_is_refused(interval: Any) -> None:
+    with pytest.raises(InputError, match="`funding_interval` must be"):
+        Costs(funding_rate=1e-4, funding_interval=interval)
+
+
+def test_a_target_in_stop_distances_needs_one() -> None:
+    with pytest.raises(InputError, match="`target` '2R' is multiples of the stop distance"):
+        TradeRules(stop=None, target="2R")
+    assert TradeRules(stop=None, target="2R", trail="1%").target == "2R"
+    assert TradeRules(stop=None, target="2%").stop is None
+
+
+@pytest.mark.parametrize("exits", [5, "soon", [5], [[5]], {"on": "time"}, [{"on": "time"}, "none"]])
+def test_exits_of_the_wrong_type_are_one_sentence(exits: Any) -> None:
+    with pytest.raises(InputError, match="`exits` must be a list of tables"):
+        rules_from({"exits": exits})
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"on": 5}, "unknown `exits.on` 5"),
+        ({"when": 5}, "`when` must compare a factor with a number"),
+        ({"when": ["adx(14) < 20"]}, "`when` must compare a factor with a number"),
+        ({"min_profit": [1]}, "`exits.min_profit` must be a fraction"),
+    ],
+)
+def test_values_of_an_exit_rule_are_checked_when_it_is_made(rule: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        rules_from({"exits": [rule]})
+
+
+def test_exits_none_is_no_exit_rule_and_a_list_is_a_tuple() -> None:
+    assert rules_from({"exits": "none"}).exits == rules_from({"exits": []}).exits == ()
+    rules: Any = [ExitRule(on="time", after="4h")]
+    assert TradeRules(exits=rules).exits == tuple(rules)
+    with pytest.raises(InputError, match="`exits` must be a tuple of ExitRule, was 5"):
+        TradeRules(exits=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["one_entry_per", "side", "policy"])
+@pytest.mark.parametrize("value", [5, ["1d"]])
+def test_a_name_that_is_no_text_is_said(name: str, value: Any) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown `{name}` .*known: |unknown `{name}` .*did you mean"):
+        rules_from({name: value})
+
+
+@pytest.mark.parametrize("make", [rules_from, costs_from])
+def test_what_is_no_table_is_said(make: Any) -> None:
+    with pytest.raises(InputError, match="must be a table of names and values, was 5"):
+        make(5)

@@ -15,12 +15,12 @@ from toolkit.bars.series import Bars
 from toolkit.engine.identity import Instance, code_hash
 from toolkit.engine.rules import Costs, TradeRules, costs_from, rules_from
 from toolkit.engine.run import prepare, run
-from toolkit.engine.types import LONG, SHORT
+from toolkit.engine.signals import verdicts_by_side
 from toolkit.errors import InputError
 from toolkit.strategy import Signals, Strategy, checked_signals, get_strategy, registered
 from toolkit.types import ByteArray, FloatArray
 
-Verdicts = ByteArray | Mapping[int, ByteArray] | None
+Verdicts = ByteArray | Mapping[int | str, ByteArray] | None
 
 
 def backtest(
@@ -55,8 +55,8 @@ def backtest(
     params, rules, costs : over the strategy's, `TradeRules`' and `Costs`' defaults; mappings as in TOML are read too.
     notional : money of every trade, and the capital that returns are measured on.
     compound : days earn on the equity of their beginning (figures and equity; trades keep their fixed notional).
-    verdicts : uint8, one a signal bar, for both sides or by side (LONG, SHORT): 1 accepts, 2 vetoes, 3 rejects an
-        entry proposed there.
+    verdicts : uint8, one a signal bar, for both sides or by side ("long" and "short", or LONG and SHORT): 1 accepts, 2
+        vetoes, 3 rejects an entry proposed there.
     predictions : float64, one a signal bar: a model's value, carried into `signals` and `trades`.
     finer : the series that `policy="finer"` reads; "auto" looks in the store for a finer one than the base.
     exchange, base, db : see `load_bars`. strategies : modules that hold strategies, default as in pyproject.toml.
@@ -167,17 +167,23 @@ def _simulate(
 ) -> BacktestResult:
     if isinstance(notional, bool) or not isinstance(notional, int | float) or not 0 < notional < math.inf:
         raise InputError(f"`notional` must be a positive amount of money, was {notional!r}")
-    if predictions is not None and (predictions.shape != (len(bars),) or predictions.dtype != np.float64):
-        given = f"{predictions.dtype}{list(predictions.shape)}"
-        raise InputError(f"predictions must be float64[{len(bars)}], one a signal bar, were {given}")
+    if predictions is not None:
+        _check_predictions(predictions, len(bars))
     if finer is not None and instance.rules.policy != "finer":
         raise InputError(f"finer bars are read by policy 'finer' alone, the policy was {instance.rules.policy!r}")
     charged = costs if isinstance(costs, Costs) else costs_from(costs or {})
-    by_side = {LONG: verdicts, SHORT: verdicts} if isinstance(verdicts, np.ndarray) else verdicts
     prepared = prepare(
-        bars, signals, instance.rules, charged, verdicts=by_side, finer=finer, start_ms=start_ms
+        bars, signals, instance.rules, charged, verdicts=verdicts_by_side(verdicts), finer=finer, start_ms=start_ms
     )  # fmt: skip
     return BacktestResult(
         instance=instance, bars=bars, signals_in=signals, prepared=prepared, records=run(prepared, float(notional)),
         costs=charged, notional=float(notional), compound=compound, predictions=predictions, finer=finer,
     )  # fmt: skip
+
+
+def _check_predictions(predictions: FloatArray, n: int) -> None:
+    if not isinstance(predictions, np.ndarray):
+        raise InputError(f"predictions must be float64[{n}], one a signal bar, were a {type(predictions).__name__}")
+    if predictions.shape != (n,) or predictions.dtype != np.float64:
+        given = f"{predictions.dtype}{list(predictions.shape)}"
+        raise InputError(f"predictions must be float64[{n}], one a signal bar, were {given}")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from toolkit.bars.intervals import interval_ms, origin_ms
+from toolkit.bars.intervals import INTERVAL_MS, interval_ms, origin_ms
 from toolkit.bars.series import Bars
 from toolkit.engine.durations import Duration, time_ms, to_base_bars
 from toolkit.engine.types import CostRates, DistanceMode, Policy, Rules, TargetFill
@@ -24,6 +24,11 @@ _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 _SPEC = re.compile(rf"{_NUMBER}?\s*\*?\s*([a-zA-Z_]\w*)(\([^()]*\))?")
 _WHEN = re.compile(r"(.+?)\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)")
 _PROFIT = re.compile(rf"(-?){_NUMBER}\s*(R|%)?")
+
+
+def _one_of(name: str, value: object, allowed: Any) -> None:
+    if value not in allowed:
+        raise UnknownNameError(f"`{name}`", value, allowed)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,14 @@ class ExitRule:
     max_profit: float | str | None = None
     when: str | None = None
 
+    def __post_init__(self) -> None:
+        _one_of("exits.on", self.on, ("signal", "time"))
+        for name in ("min_profit", "max_profit"):
+            if getattr(self, name) is not None:
+                parse_profit(f"exits.{name}", getattr(self, name))
+        if self.when is not None:
+            parse_when(self.when)
+
 
 @dataclass(frozen=True)
 class TradeRules:
@@ -52,7 +65,8 @@ class TradeRules:
 
     Attributes
     ----------
-    stop, target, trail : see `Distance`; distances are frozen at the signal and applied to the fill price.
+    stop, target, trail : see `Distance`; distances are frozen at the signal and applied to the fill price. A target in
+        R needs a stop or a trail.
     trail_on : the trailing stop follows the "close" or the "extreme" (the high of a long, the low of a short).
     max_hold : leave after so long, counted from the fill bar, filled bars included.
     signal_timeout : how long a refused entry signal blocks new ones; None: it closes at once.
@@ -87,10 +101,16 @@ class TradeRules:
         _one_of("target_fill", self.target_fill, [f.name.lower() for f in TargetFill])
         for name in ("stop", "target", "trail"):
             parse_distance(name, getattr(self, name))
-        for rule in self.exits:
-            _one_of("exits.on", rule.on, ("signal", "time"))
+        if needs_stop(self.stop, self.target, self.trail):
+            raise InputError(
+                f"`target` {self.target!r} is multiples of the stop distance, and `stop` and `trail` are None; "
+                f"give a stop, or a target such as '2%'"
+            )
+        if not isinstance(self.exits, tuple | list) or not all(isinstance(rule, ExitRule) for rule in self.exits):
+            raise InputError(f"`exits` must be a tuple of ExitRule, was {self.exits!r}")
+        object.__setattr__(self, "exits", tuple(self.exits))
         if self.one_entry_per is not None:
-            interval_ms(self.one_entry_per)
+            _one_of("one_entry_per", self.one_entry_per, tuple(INTERVAL_MS))
 
 
 @dataclass(frozen=True)
@@ -126,6 +146,11 @@ class Costs:
             )
         if self.tick < 0:
             raise InputError(f"`tick` must not be negative, was {self.tick}")
+        if time_ms("funding_interval", self.funding_interval) <= 0:
+            raise InputError(
+                f"`funding_interval` must be above 0, was {self.funding_interval!r}; for no funding leave "
+                f"`funding_rate` at 0"
+            )
 
     def rates(self, base_ms: int) -> CostRates:
         """The kernels' form for bars of `base_ms`."""
@@ -174,6 +199,11 @@ def parse_distance(name: str, value: Distance) -> ParsedDistance:
     if parsed is None or not (math.isfinite(parsed.k) and parsed.k > 0):
         raise InputError(f"{allowed}; was {value!r}")
     return parsed
+
+
+def needs_stop(stop: Distance, target: Distance, trail: Distance) -> bool:
+    """Whether the target is multiples of a stop distance that no rule gives: it would refuse every entry."""
+    return stop is None and trail is None and parse_distance("target", target).mode == DistanceMode.STOP
 
 
 def parse_profit(name: str, value: float | str | None) -> tuple[float, bool]:
@@ -249,7 +279,7 @@ def _exit_row(rule: ExitRule, signal_ms: int, base_ms: int, columns: Columns) ->
 
 def parse_when(text: str) -> tuple[str, str, float]:
     """Factor spec, comparison and number of an exit condition such as "adx(14) < 20"."""
-    found = _WHEN.fullmatch(text.strip())
+    found = _WHEN.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
         raise InputError(f"`when` must compare a factor with a number, such as 'adx(14) < 20', was {text!r}")
     return found[1].strip(), found[2], float(found[3])
@@ -257,13 +287,9 @@ def parse_when(text: str) -> tuple[str, str, float]:
 
 def rules_from(table: Mapping[str, Any]) -> TradeRules:
     """`TradeRules` from a TOML or JSON table; an unknown key is refused with the nearest names."""
-    known = {f.name for f in fields(TradeRules)}
-    given = dict(table)
-    for key in given:
-        if key not in known:
-            raise UnknownNameError("trade rule", key, known)
+    given = _known("rules", "trade rule", table, TradeRules)
     if "exits" in given:
-        given["exits"] = tuple(_exit_rule(r) for r in given["exits"])
+        given["exits"] = _exit_rules(given["exits"])
     # TOML has no null: "none" says it.
     settings: dict[str, Any] = {k: None if v == "none" else v for k, v in given.items()}
     return TradeRules(**settings)
@@ -271,23 +297,28 @@ def rules_from(table: Mapping[str, Any]) -> TradeRules:
 
 def costs_from(table: Mapping[str, Any]) -> Costs:
     """`Costs` from a TOML or JSON table; an unknown key is refused with the nearest names."""
-    known = {f.name for f in fields(Costs)}
+    return Costs(**_known("costs", "cost", table, Costs))
+
+
+def _exit_rules(given: Any) -> tuple[ExitRule, ...]:
+    if given == "none":
+        return ()
+    if not isinstance(given, list | tuple) or not all(isinstance(rule, Mapping | ExitRule) for rule in given):
+        raise InputError(
+            f"`exits` must be a list of tables such as {{on = 'time', after = '4h'}} or none, was {given!r}"
+        )
+    return tuple(
+        rule if isinstance(rule, ExitRule) else ExitRule(**_known("exits", "exit rule", rule, ExitRule))
+        for rule in given
+    )
+
+
+def _known(name: str, kind: str, table: Mapping[str, Any], wanted: type[Any]) -> dict[str, Any]:
+    """The table as keywords of a dataclass."""
+    if not isinstance(table, Mapping):
+        raise InputError(f"`{name}` must be a table of names and values, was {table!r}")
+    names = {f.name for f in fields(wanted)}
     for key in table:
-        if key not in known:
-            raise UnknownNameError("cost", key, known)
-    return Costs(**table)
-
-
-def _exit_rule(table: Mapping[str, Any] | ExitRule) -> ExitRule:
-    if isinstance(table, ExitRule):
-        return table
-    known = {f.name for f in fields(ExitRule)}
-    for key in table:
-        if key not in known:
-            raise UnknownNameError("exit rule", key, known)
-    return ExitRule(**table)
-
-
-def _one_of(name: str, value: object, allowed: Any) -> None:
-    if value not in allowed:
-        raise UnknownNameError(f"`{name}`", str(value), allowed)
+        if key not in names:
+            raise UnknownNameError(kind, key, names)
+    return dict(table)

@@ -9,7 +9,7 @@ import numpy as np
 from toolkit.bars.intervals import origin_ms
 from toolkit.bars.series import Bars
 from toolkit.engine.rules import Columns, parse_when
-from toolkit.engine.types import LONG, LegSignals
+from toolkit.engine.types import LONG, SHORT, LegSignals
 from toolkit.errors import InputError
 from toolkit.factors.table import parse_spec
 from toolkit.strategy import Signals
@@ -88,9 +88,30 @@ def leg_signals(
     return LegSignals(effect_t(bars, entries), effect_t(bars, exits), at_entries, said, gates, *signal_clock(bars))
 
 
+def verdicts_by_side(verdicts: ByteArray | Mapping[int | str, ByteArray] | None) -> dict[int, ByteArray]:
+    """Verdicts under LONG and SHORT, from one array for both sides or a mapping by side (LONG, SHORT or their names)."""
+    if verdicts is None:
+        return {}
+    if not isinstance(verdicts, Mapping):
+        return {LONG: verdicts, SHORT: verdicts}
+    sides: dict[int | str, int] = {LONG: LONG, SHORT: SHORT, "long": LONG, "short": SHORT}
+    found: dict[int, ByteArray] = {}
+    for key, array in verdicts.items():
+        if key not in sides:
+            raise InputError(f"verdicts must be by side, 'long' ({LONG}) or 'short' ({SHORT}), one was for {key!r}")
+        if sides[key] in found:
+            raise InputError(f"verdicts must be given once a side, {key!r} is there twice")
+        found[sides[key]] = array
+    return found
+
+
 def check_verdicts(verdicts: Mapping[int, ByteArray], n: int) -> None:
-    """Verdict arrays must be uint8 of the signal bars' length with values 1 to 3."""
-    for array in verdicts.values():
+    """Verdicts must be by side (LONG, SHORT), uint8 of the signal bars' length with values 1 to 3."""
+    for side, array in verdicts.items():
+        if side not in (LONG, SHORT):
+            raise InputError(f"verdicts must be by side, {LONG} (long) or {SHORT} (short), one was for {side!r}")
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"verdicts must be uint8[{n}], one a signal bar, were a {type(array).__name__}")
         if array.shape != (n,) or array.dtype != np.uint8:
             raise InputError(f"verdicts must be uint8[{n}], one a signal bar, were {array.dtype}{list(array.shape)}")
         if len(array) and not 1 <= array.min() <= array.max() <= 3:
