@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from toolkit.bars.columns import COLUMNS, Columns
-from toolkit.bars.intervals import interval_ms, require_multiple
-from toolkit.bars.moments import Moment, to_ms
+import numpy as np
+
+from toolkit.bars.columns import COLUMNS
+from toolkit.bars.intervals import floor_ts, interval_ms, require_multiple
+from toolkit.bars.moments import EARLIEST_MS, Moment, check_range, to_ms
 from toolkit.bars.series import Bars, from_arrays, utc
 from toolkit.bars.store import Reader, SeriesKey, Store
 from toolkit.bars.symbols import canonical_symbol
@@ -40,32 +42,37 @@ def load_bars(
 
     Returns
     -------
-    Bars on `interval`, their `base` attached; missing bars are filled flat and marked `filled`.
+    Bars on `interval`, their `base` attached; missing bars are filled flat and marked `filled`. They are the bars that
+    all history has in this range, to the bit: also where the range begins or ends between two stored bars.
 
     Raises
     ------
     UnknownNameError : symbol, exchange or interval is not stored. InputError : the exchange must be named, the
-    interval is below the base, or the range holds no bars. StoreError : the database cannot be used.
+    interval is below the base, the range is empty or holds no bars, or the warm-up reaches back beyond the calendar.
+    StoreError : the database cannot be used.
     """
     step = interval_ms(interval)
-    start_ms = None if start is None else to_ms(start, "start") - warmup_ms
+    start_ms = None if start is None else to_ms(start, "start")
     end_ms = None if end is None else to_ms(end, "end")
-    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-        raise InputError(f"start must be before end, was {utc(start_ms + warmup_ms)} and end {utc(end_ms)}")
+    check_range(start_ms, end_ms)
+    if start_ms is None:
+        warmup_ms = 0
+    elif start_ms - warmup_ms < EARLIEST_MS:
+        raise InputError(
+            f"the history before start must not reach back beyond the year 1, was {warmup_ms // step} bars of "
+            f"{interval} (the longest lookback) before {utc(start_ms)}; choose shorter windows"
+        )
     store = Store(Path(db) if db is not None else None)
     with store.reader() as reader:
         keys = [key for key in reader.series_keys() if key.origin == "official"]
         venue = _exchange(keys, canonical_symbol(symbol), exchange, store.path)
         main = _base(keys, venue, canonical_symbol(symbol), interval, base)
-        higher = {name: _load(reader, _native(keys, main, name), None, _last_open(end_ms, name)) for name in native}
+        higher = {name: _load(reader, _native(keys, main, name), None, _last_open(end_ms, name), 0) for name in native}
         others: dict[str, Bars] = {}
         for peer in map(canonical_symbol, peers):
             _exchange(keys, peer, venue, store.path)
-            others[peer] = _load(reader, _base(keys, venue, peer, interval, base), start_ms, end_ms)
-        columns = reader.read(main, start_ms, end_ms)
-        if not len(columns["ts"]):
-            raise _empty_range(reader, main, None if start_ms is None else start_ms + warmup_ms, end_ms)
-    bars = _bars(main, columns, higher, others)
+            others[peer] = _load(reader, _base(keys, venue, peer, interval, base), start_ms, end_ms, warmup_ms)
+        bars = _load(reader, main, start_ms, end_ms, warmup_ms, native=higher, peers=others)
     out = bars.to(interval)
     if not len(out):
         raise InputError(
@@ -75,19 +82,35 @@ def load_bars(
     return out
 
 
-def _load(reader: Reader, key: SeriesKey, start_ms: int | None, end_ms: int | None) -> Bars:
-    columns = reader.read(key, start_ms, end_ms)
-    if not len(columns["ts"]):
-        raise _empty_range(reader, key, start_ms, end_ms)
-    return _bars(key, columns, {}, {})
-
-
-def _bars(key: SeriesKey, columns: Columns, native: Mapping[str, Bars], peers: Mapping[str, Bars]) -> Bars:
+def _load(
+    reader: Reader,
+    key: SeriesKey,
+    start_ms: int | None,
+    end_ms: int | None,
+    warmup_ms: int,
+    *,
+    native: Mapping[str, Bars] | None = None,
+    peers: Mapping[str, Bars] | None = None,
+) -> Bars:
+    """The slice of all that is stored, filled, that opens in `[start_ms - warmup_ms, end_ms)`."""
+    step, stored = interval_ms(key.interval), reader.span(key)
+    from_ms = None if start_ms is None else start_ms - warmup_ms
+    if stored is None:
+        raise _empty_range(key, None, start_ms, end_ms)
+    first = stored[0] if from_ms is None else max(stored[0], floor_ts(from_ms + step - 1, step))
+    last = stored[1] if end_ms is None else min(stored[1], floor_ts(end_ms - 1, step))
+    if first > last:
+        raise _empty_range(key, stored, start_ms, end_ms)
+    columns = reader.read(key, from_ms, end_ms)
+    if not len(columns["ts"]) or columns["ts"][0] > first:
+        before = reader.last_before(key, first)
+        columns = {name: np.concatenate([before[name], columns[name]]) for name in COLUMNS}
     ts, o, h, lo, c, v = (columns[name] for name in COLUMNS)
     # The store checked these arrays when they were written.
     return from_arrays(
         ts, o, h, lo, c, v,
-        interval=key.interval, symbol=key.symbol, exchange=key.exchange, native=native, peers=peers, checked=True,
+        interval=key.interval, symbol=key.symbol, exchange=key.exchange, native=native, peers=peers,
+        span=(first, last), checked=True,
     )  # fmt: skip
 
 
@@ -145,8 +168,7 @@ def _native(keys: list[SeriesKey], main: SeriesKey, interval: str) -> SeriesKey:
     return stored[interval]
 
 
-def _empty_range(reader: Reader, key: SeriesKey, start_ms: int | None, end_ms: int | None) -> InputError:
-    span = reader.span(key)
+def _empty_range(key: SeriesKey, span: tuple[int, int] | None, start_ms: int | None, end_ms: int | None) -> InputError:
     asked = (
         f"from {'the first' if start_ms is None else utc(start_ms)} to {'the last' if end_ms is None else utc(end_ms)}"
     )

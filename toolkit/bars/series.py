@@ -266,6 +266,7 @@ def from_arrays(
     exchange: str = "arrays",
     native: Mapping[str, Bars] | None = None,
     peers: Mapping[str, Bars] | None = None,
+    span: tuple[int, int] | None = None,
     checked: bool = False,
 ) -> Bars:
     """Bars from raw arrays: checked, then made regular (missing bars filled flat, volume 0, `filled`).
@@ -275,6 +276,8 @@ def from_arrays(
     ts : int64[n], open times in epoch ms, ascending, each on the grid of `interval`.
     open, high, low, close : float64[n], finite, positive, low <= open, close <= high.
     volume : float64[n] or None; NaN = unknown; must not be negative.
+    span : open times of the first and the last bar of the series, where it is to begin or end inside a gap. Given bars
+        that open before it only fill a gap at its beginning; none may open after it.
     checked : the arrays are the store's own, which checked them when they were written; they are not checked again.
 
     Raises
@@ -287,18 +290,19 @@ def from_arrays(
     arrays.append(np.full(len(t), np.nan) if volume is None else np.ascontiguousarray(volume, dtype=np.float64))
     if not checked:
         check_columns(t, *arrays, interval=interval, what=f"{exchange} {symbol} {interval}")
-    n = int((t[-1] - t[0]) // step) + 1 if len(t) else 0
+    first, last = span or ((int(t[0]), int(t[-1])) if len(t) else (0, -step))
+    n = (last - first) // step + 1
     filled = np.zeros(n, np.bool_)
-    if n != len(t):
-        slot = (t - t[0]) // step
+    if n != len(t) or (n and t[0] != first):
+        slot = (t - first) // step
         filled[:] = True
-        filled[slot] = False
-        source = np.cumsum(~filled) - 1
+        filled[slot[slot >= 0]] = False
+        source = np.cumsum(~filled) - 1 + np.count_nonzero(slot < 0)
         last_close = arrays[3][source]
         arrays = [np.where(filled, last_close, a[source]) for a in arrays[:4]] + [
             np.where(filled, 0.0, arrays[4][source])
         ]
-        t = t[0] + step * np.arange(n, dtype=np.int64)
+        t = first + step * np.arange(n, dtype=np.int64)
     o, h, lo, c, v = (_own(a) for a in arrays)
     return Bars(symbol, exchange, interval, _own(t), o, h, lo, c, v, filled, None, native or {}, peers or {})
 

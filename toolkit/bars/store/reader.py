@@ -23,6 +23,11 @@ WHERE series_id = ? AND ts >= make_timestamp_ms(?)::TIMESTAMP_MS AND ts < make_t
 
 READ_SORTED = f"{READ} ORDER BY ts"
 
+LAST_BEFORE = """
+SELECT ts, open, high, low, close, volume FROM bars
+WHERE series_id = ? AND ts < make_timestamp_ms(?)::TIMESTAMP_MS
+ORDER BY ts DESC LIMIT 1
+"""
 
 KEYS = """
 SELECT exchange, symbol, "interval", origin FROM series ORDER BY exchange, symbol, "interval", origin
@@ -79,6 +84,11 @@ class Reader:
         """The stored bars that open in `[start_ms, end_ms)`; see `Store.read`."""
         series_id = find_series(self._connection, key)
         return empty_columns() if series_id is None else read_rows(self._connection, series_id, start_ms, end_ms)
+
+    def last_before(self, key: SeriesKey, ts_ms: int) -> Columns:
+        """The newest stored bar that opens before `ts_ms`: one row, or none."""
+        series_id = find_series(self._connection, key)
+        return empty_columns() if series_id is None else _fetch(self._connection, LAST_BEFORE, [series_id, ts_ms])
 
     def read_unchecked(self, key: SeriesKey) -> Columns:
         """All stored bars of a series by `ts`, also where a damaged store holds one twice; for quality checks."""
