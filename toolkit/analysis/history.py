@@ -6,14 +6,14 @@ from typing import Any
 
 from toolkit.bars.intervals import floor_ts, interval_ms
 from toolkit.bars.load import load_bars
-from toolkit.bars.moments import Moment, to_ms
+from toolkit.bars.moments import EARLIEST_MS, Moment, check_range, to_ms
 from toolkit.bars.series import Bars, utc
 from toolkit.bars.store import Store
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.rules import TradeRules, parse_distance, parse_when
 from toolkit.errors import InputError
 from toolkit.factors.table import parse_spec
-from toolkit.strategy import Strategy, lookback_start
+from toolkit.strategy import Lookback, Strategy, lookback_start
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Span:
     exchange: str | None = None
     base: str | None = None
     db: Path | str | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        check_range(self.start_ms, None if self.end is None else to_ms(self.end, "end"))
 
     @property
     def start_ms(self) -> int | None:
@@ -69,8 +72,14 @@ def check_interval(strategy: Strategy, interval: str) -> None:
 
 
 def require_traded(bars: Bars, start_ms: int | None) -> None:
-    """`InputError` where no base bar opens at or after `start_ms`."""
+    """`InputError` where no bar of the interval is complete, or no base bar opens at or after `start_ms`."""
     base = bars.base
+    if len(base) and not len(bars):
+        raise InputError(
+            f"{base.exchange} {base.symbol} {base.interval} holds no complete bar of {bars.interval} between "
+            f"{utc(int(base.ts[0]))} and {utc(int(base.ts[-1]) + base.interval_ms)}; widen the range, or choose a "
+            f"lower interval"
+        )
     if not len(bars) or (start_ms is not None and int(base.ts[-1]) < start_ms):
         last = f"the last bar is {utc(int(base.ts[-1]))}" if len(base) else "the series is empty"
         since = "" if start_ms is None else f" from {utc(start_ms)} on"
@@ -84,8 +93,32 @@ def history_start(strategy: Strategy, params: Any, rules: TradeRules, interval: 
     first = floor_ts(start_ms, interval_ms(interval))
     specs = [parse_when(rule.when)[0] for rule in rules.exits if rule.when is not None]
     specs += [parse_distance(name, getattr(rules, name)).column for name in ("stop", "target", "trail")]
-    starts = [first - parse_spec(spec).warmup_ms(interval) for spec in specs if spec]
-    return min(start_ms, lookback_start(strategy.lookback(params), interval, first), *starts)
+    starts = [factor_start(spec, interval, first) for spec in specs if spec]
+    return min(start_ms, signal_start(strategy.name, strategy.lookback(params), interval, first), *starts)
+
+
+def signal_start(strategy: str, lookback: Lookback, interval: str, bar_ms: int) -> int:
+    """Epoch ms from which history decides the signals of the bar of `interval` that opens at `bar_ms`."""
+    return _within_calendar(
+        lookback_start(lookback, interval, bar_ms),
+        bar_ms,
+        f"the lookback of strategy {strategy} on {interval}",
+        lookback,
+    )
+
+
+def factor_start(spec: str, interval: str, bar_ms: int) -> int:
+    """Epoch ms from which history decides the value of a rule's factor on the bar that opens at `bar_ms`."""
+    warmup_ms = parse_spec(spec).warmup_ms(interval)
+    return _within_calendar(bar_ms - warmup_ms, bar_ms, "the lookback of a rule's factor", spec)
+
+
+def _within_calendar(history_ms: int, bar_ms: int, what: str, lookback: object) -> int:
+    if history_ms < EARLIEST_MS:
+        raise InputError(
+            f"{what} must not reach back from {utc(bar_ms)} beyond the year 1, was {lookback}; choose a shorter window"
+        )
+    return history_ms
 
 
 def load_finer(bars: Bars, db: Path | str | None) -> Bars | None:

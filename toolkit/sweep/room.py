@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.analysis.history import load_finer, require_traded
+from toolkit.analysis.history import factor_start, load_finer, require_traded, signal_start
 from toolkit.analysis.metrics import Calendar, make_calendar
 from toolkit.analysis.reference import buy_and_hold
 from toolkit.bars.intervals import floor_ts, interval_ms
@@ -22,8 +22,7 @@ from toolkit.engine.market import first_t, prepare_market
 from toolkit.engine.rules import parse_distance, parse_when
 from toolkit.engine.types import CostRates, Market
 from toolkit.errors import InputError, UnknownNameError
-from toolkit.factors.table import parse_spec
-from toolkit.strategy import Lookback, lookback_start
+from toolkit.strategy import Lookback
 from toolkit.sweep.experiment import Experiment, Resolved
 from toolkit.sweep.plan import Plan, Study
 from toolkit.sweep.rulebook import RuleBook
@@ -147,10 +146,11 @@ class Room:
         for study in studies:
             step = interval_ms(study.interval)
             bar_ms = floor_ts(self.start_ms, step)
+            name = study.what.strategy.name
             for lookback in self._lookbacks[id(study.what)]:
-                earliest = min(earliest, lookback_start(dict(lookback), study.interval, bar_ms))
+                earliest = min(earliest, signal_start(name, dict(lookback), study.interval, bar_ms))
             for spec in _rule_factors(study.what):
-                earliest = min(earliest, bar_ms - parse_spec(spec).warmup_ms(study.interval))
+                earliest = min(earliest, factor_start(spec, study.interval, bar_ms))
         return self.start_ms - earliest
 
     def _finer(self, bars: Bars) -> Bars:
