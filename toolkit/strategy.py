@@ -6,17 +6,19 @@ A strategy is one file: a `Params` NamedTuple with defaults and one function fro
 
 import importlib
 import inspect
+import math
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, get_type_hints
+from types import UnionType
+from typing import Any, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from toolkit import kernel_cache, settings
-from toolkit.bars.intervals import floor_ts, interval_ms
+from toolkit.bars.intervals import INTERVAL_MS, floor_ts, interval_ms
 from toolkit.bars.series import Bars
 from toolkit.callable_module import make_callable
 from toolkit.errors import InputError, StrategyError, UnknownNameError
@@ -57,7 +59,8 @@ class Strategy:
     function : `(Bars, Params) -> Signals`.
     params_type : NamedTuple class, every field with a default.
     intervals : signal intervals it is meant for.
-    lookback : how much closed history its newest value depends on (see `Lookback`).
+    lookback : how much closed history its newest value depends on, from the parameters (see `Lookback`). It
+        gives whole numbers of bars by interval, or raises `StrategyError` where the function given did otherwise.
     peers : symbols whose bars it reads besides its own.
     native : higher intervals that it reads with `source="native"`.
     """
@@ -70,6 +73,9 @@ class Strategy:
     peers: tuple[str, ...] = ()
     native: tuple[str, ...] = ()
     doc: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lookback", _guarded(self, self.lookback))
 
     @property
     def source_file(self) -> Path:
@@ -111,19 +117,47 @@ class Strategy:
 
 def lookback_start(lookback: Lookback, interval: str, ts_ms: int) -> int:
     """Epoch ms at which history must begin for the bar of `interval` opening at `ts_ms` to have its exact value."""
-    named: Mapping[str, int] = lookback if isinstance(lookback, Mapping) else {"signal": int(lookback)}
     known_ms = ts_ms + interval_ms(interval)
     starts = [ts_ms]
-    for name, bars in named.items():
-        if bars < 0 or int(bars) != bars:
-            raise InputError(f"lookback of {name!r} must be a whole number of bars from 0, was {bars!r}")
+    for name, bars in named_lookback(lookback).items():
         if name == "signal":
-            starts.append(known_ms - int(bars) * interval_ms(interval))
+            starts.append(known_ms - bars * interval_ms(interval))
         else:
             step = interval_ms(name)
             # The day (week, hour) that this bar belongs to, and so many whole ones before it.
-            starts.append(floor_ts(ts_ms, step) - int(bars) * step)
+            starts.append(floor_ts(ts_ms, step) - bars * step)
     return min(starts)
+
+
+def named_lookback(lookback: Lookback) -> dict[str, int]:
+    """A lookback by interval ("signal" for the strategy's own); `InputError` for what is no whole number of bars."""
+    named = lookback if isinstance(lookback, Mapping) else {"signal": lookback}
+    found = {}
+    for name, bars in named.items():
+        number = isinstance(bars, int | float | np.integer) and not isinstance(bars, bool)
+        if not number or not 0 <= bars < math.inf or int(bars) != bars:
+            raise InputError(f"lookback of {name!r} must be a whole number of bars from 0, was {bars!r}")
+        if name != "signal" and name not in INTERVAL_MS:
+            raise UnknownNameError("interval of a lookback", name, ("signal", *INTERVAL_MS))
+        found[name] = int(bars)
+    return found
+
+
+def _guarded(strategy: Strategy, lookback: Callable[[Any], Lookback]) -> Callable[[Any], Lookback]:
+    """`lookback`, with one sentence for what it raises or returns against the contract."""
+
+    def checked(params: Any) -> Lookback:
+        try:
+            return named_lookback(lookback(params))
+        except InputError as error:
+            raise StrategyError(f"strategy {strategy.name}: {error} ({params})") from None
+        except Exception as error:
+            where = traceback_line(error, strategy.source_file)
+            raise StrategyError(
+                f"lookback of strategy {strategy.name} raised {type(error).__name__}: {error} ({where}; {params})"
+            ) from error
+
+    return checked
 
 
 def checked_signals(signals: Any, n: int, who: str) -> Signals:
@@ -152,15 +186,30 @@ def traceback_line(error: BaseException, file: Path) -> str:
 
 
 def _as_type(strategy: str, name: str, value: Any, wanted: Any) -> Any:
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"parameter {name!r} of {strategy} must be a finite number, was {value!r}")
+    kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+    if type(value) in kinds:
+        return value
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if wanted is int and isinstance(value, float) and value.is_integer():
+    if int in kinds and isinstance(value, float) and value.is_integer():
         return int(value)
-    if wanted in (int, float, bool, str) and type(value) is not wanted:
+    # TOML and flags have no null: "none" says it.
+    if type(None) in kinds and value == "none" and str not in kinds:
+        return None
+    if all(kind in (int, float, bool, str, type(None)) for kind in kinds):
         raise InputError(
-            f"parameter {name!r} of {strategy} must be {wanted.__name__}, was {value!r} ({type(value).__name__})"
+            f"parameter {name!r} of {strategy} must be {type_name(wanted)}, was {value!r} ({type(value).__name__})"
         )
     return value
+
+
+def type_name(wanted: Any) -> str:
+    """A parameter's type as a person writes it: `int`, `int | None`."""
+    if get_origin(wanted) in (Union, UnionType):
+        return " | ".join(type_name(kind) for kind in get_args(wanted))
+    return "None" if wanted is type(None) else str(getattr(wanted, "__name__", wanted))
 
 
 _REGISTRY: dict[str, Strategy] = {}
@@ -190,11 +239,9 @@ def strategy(
             raise StrategyError(f"strategy {name}: every parameter needs a default, {sorted(missing)} have none")
         for interval in intervals:
             interval_ms(interval)
-        known = _REGISTRY.get(name)
-        if known is not None and known.source_file != Path(inspect.getfile(function)):
-            raise StrategyError(
-                f"strategy name {name!r} is taken by {known.source_file}; rename the one in {inspect.getfile(function)}"
-            )
+        known, file = _REGISTRY.get(name), Path(inspect.getfile(function))
+        if known is not None and known.source_file != file:
+            raise StrategyError(f"strategy name {name!r} is taken by {known.source_file}; rename the one in {file}")
         _REGISTRY[name] = Strategy(
             name, function, params_type, tuple(intervals), lookback, tuple(peers), tuple(native),
             inspect.getdoc(function) or "",
@@ -230,7 +277,13 @@ def registered() -> dict[str, Strategy]:
 
 def get_strategy(name: str, modules: Iterable[str] | None = None) -> Strategy:
     """The strategy of that name, or `UnknownNameError` with the nearest names."""
-    known = load_strategies(modules)
+    names = tuple(modules) if modules is not None else settings.strategy_modules()
+    known = load_strategies(names)
+    if name not in known:
+        # Its file may be newer than what a notebook loaded at its start.
+        _LOADED.discard(names)
+        importlib.invalidate_caches()
+        known = load_strategies(names)
     if name not in known:
         raise UnknownNameError("strategy", name, known)
     return known[name]

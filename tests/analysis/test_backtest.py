@@ -203,7 +203,7 @@ def test_verdicts_by_side_are_taken_by_name_or_number_and_nothing_else() -> None
     ):
         with pytest.raises(InputError, match=message):
             sides(wrong)
-    with pytest.raises(InputError, match="predictions must be float64.*were a list"):
+    with pytest.raises(InputError, match=r"predictions must be float64\[\d+\], one a signal bar, were a list"):
         backtest_signals(series, signals, predictions=[0.5] * len(series))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="verdicts must be by side, 1"):
         prepare(series, signals, TradeRules(), COSTS, verdicts={2: veto})

@@ -71,6 +71,11 @@ def test_figures_are_printed_and_the_run_is_kept(toolkit_cli: Cli) -> None:
     assert run.info["config"]["rules"]["max_hold"] == "2h"
 
 
+def test_exits_none_leaves_a_trade_to_its_stop_and_target(toolkit_cli: Cli) -> None:
+    given = json.loads(toolkit_cli.run(*GIVEN, "--no-save", "--json", "--rules", "exits=none").out)
+    assert given["config"]["rules"]["exits"] == []
+
+
 def test_json_is_the_same_for_a_machine(toolkit_cli: Cli) -> None:
     done = toolkit_cli.run(*GIVEN, "--param", "window=50", "--cost", "taker_rate=0.0004", "--side", "long", "--json")
     said = json.loads(done.out)
@@ -114,6 +119,12 @@ def test_rules_come_from_a_file_and_options_go_over_it(toolkit_cli: Cli, tmp_pat
         ([*GIVEN, "--param", "windw=3"], "unknown parameter of volatility_breakout 'windw': did you mean 'window'"),
         ([*GIVEN, "--param", "window=x"], "parameter 'window' of volatility_breakout must be int, was 'x'"),
         ([*GIVEN, "--param", "window"], "--param must be NAME=VALUE"),
+        ([*GIVEN, "--param", "expansion=nan"], "parameter 'expansion' of volatility_breakout must be a finite number"),
+        ([*GIVEN, "--param", "expansion=inf", "--json"], "must be a finite number, was inf"),
+        ([*GIVEN, "--rules", "one_entry_per=5"], "unknown `one_entry_per` 5"),
+        ([*GIVEN, "--rules", "exits=5"], "`exits` must be a list of tables such as {on = 'time', after = '4h'} or none"),
+        ([*GIVEN, "--rules", "stop=none", "--rules", "target=2R"], "`target` '2R' is multiples of the stop distance"),
+        ([*GIVEN, "--cost", "funding_interval=0h"], "`funding_interval` must be above 0, was '0h'"),
         ([*GIVEN, "--symbol", "BTC/USD"], "unknown symbol 'BTC/USD': did you mean 'BTC/USDT'"),
         ([*GIVEN, "--interval", "5min"], "unknown interval '5min': did you mean"),
         ([*GIVEN, "--interval", "1w"], "not meant for interval '1w'"),

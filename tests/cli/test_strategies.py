@@ -13,7 +13,7 @@ import toolkit.strategy
 from tests.strategies.cases import bars_of
 from toolkit.cli.strategies import app
 from toolkit.errors import InputError, UnknownNameError
-from toolkit.strategy import Strategy, load_strategies
+from toolkit.strategy import Strategy, get_strategy, load_strategies
 
 FIVE = {
     "open_range_breakout",
@@ -178,3 +178,27 @@ def test_a_broken_strategy_is_one_sentence(lab: Path) -> None:
     error = refused()
     assert "broken" in str(error)
     assert "ZeroDivisionError" in str(error)
+
+
+def test_a_notebook_sees_a_strategy_made_after_it_loaded_the_others(lab: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unknown strategy 'later_idea'"):
+        get_strategy("later_idea")
+    assert run("new", "later_idea").exit_code == 0
+    assert get_strategy("later_idea").source_file == lab / "later_idea.py"
+    assert "later_idea" in load_strategies()
+
+
+def test_parameters_of_several_types_and_without_json_numbers_are_listed(lab: Path) -> None:
+    run("new", "loose_idea")
+    file = lab / "loose_idea.py"
+    text = file.read_text()
+    head = "class Params(NamedTuple):\n"
+    assert head in text
+    file.write_text(text.replace(head, head + "    maybe: int | None = None\n    most: float = float('inf')\n"))
+    load_afresh()
+    (listed,) = json.loads(run("--json").stdout, parse_constant=pytest.fail)
+    assert listed["params"][:2] == [
+        {"name": "maybe", "type": "int | None", "default": None},
+        {"name": "most", "type": "float", "default": None},
+    ]
+    assert "maybe=None, most=inf" in run("show", "loose_idea").stdout

@@ -1,15 +1,13 @@
 """`toolkit backtest`: one strategy, one series, its figures and its run folder."""
 
-import json
-import math
 import sys
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli.machine import print_json
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def backtest(
     folder = result.save(out) if save else None
     files = _write_csv(result, csv) if csv is not None else []
     if json_:
-        print(json.dumps(_machine(result, folder, files), indent=2))
+        print_json(_machine(result, folder, files))
     else:
         _print(result, folder, files)
 
@@ -123,13 +121,9 @@ def _machine(result: "BacktestResult", folder: Path | None, files: list[Path]) -
         "run": None if folder is None else str(folder),
         "csv": [str(f) for f in files],
         "config": result.config,
-        "metrics": _without_nan(result.metrics),
-        "ambiguity": _without_nan(result.ambiguity),
+        "metrics": result.metrics,
+        "ambiguity": result.ambiguity,
     }
-
-
-def _without_nan(figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in figures.items()}
 
 
 def _print(result: "BacktestResult", folder: Path | None, files: list[Path]) -> None:

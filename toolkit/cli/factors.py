@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli.machine import print_json
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def ls(
     """
     rows = _listing(interval)
     if json_:
-        print(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     for row in rows:
         inside = ", ".join(f"{name}={value}" for name, value in row["params"].items())
@@ -85,7 +86,7 @@ def export(
     columns |= {"close": bars.close[rows], **factor_table(bars, rows, specs)}
     count = write_table(out, columns)
     if json_:
-        print(json.dumps({"file": str(out), "rows": count, "columns": list(columns)}, indent=2))
+        print_json({"file": str(out), "rows": count, "columns": list(columns)})
     else:
         print(f"{out}: {count} rows, {len(specs)} factors")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from toolkit.cli.machine import print_json
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def strategies(
     found = load_strategies(modules or None)
     described = [describe(found[name]) for name in sorted(found)]
     if json:
-        _print_json([{key: value for key, value in one.items() if key != "doc"} for one in described])
+        print_json([{key: value for key, value in one.items() if key != "doc"} for one in described])
     elif described:
         typer.echo("\n\n".join(_listed(one) for one in described))
     else:
@@ -74,7 +75,7 @@ def show(
 
     described = describe(get_strategy(name, _modules(context, modules)))
     if json or context.obj.json:
-        _print_json(described)
+        print_json(described)
         return
     typer.echo(f"{described['name']}\n\n{described['doc']}\n")
     for key in ("params", "intervals", "lookback", "peers", "native"):
@@ -109,7 +110,7 @@ def new(
         half_written.unlink(missing_ok=True)
         raise InputError(f"cannot write {file}: {error.strerror}; make room or choose another package") from None
     if json or context.obj.json:
-        _print_json({"name": name, "file": str(file)})
+        print_json({"name": name, "file": str(file)})
     else:
         typer.echo(f"{file}\ntry it: toolkit strategies show {name}")
 
@@ -118,13 +119,15 @@ def describe(strategy: "Strategy") -> dict[str, Any]:
     """What is known of a strategy, as plain data; `lookback` is that of the default parameters, by interval."""
     from typing import get_type_hints
 
+    from toolkit.strategy import type_name
+
     params = strategy.params()
     lookback = strategy.lookback(params)
     hints = get_type_hints(strategy.params_type)
     return {
         "name": strategy.name,
         "summary": strategy.doc.partition("\n")[0],
-        "params": [{"name": k, "type": hints[k].__name__, "default": v} for k, v in params._asdict().items()],
+        "params": [{"name": k, "type": type_name(hints[k]), "default": v} for k, v in params._asdict().items()],
         "intervals": list(strategy.intervals),
         "lookback": {"signal": lookback} if isinstance(lookback, int) else dict(lookback),
         "peers": list(strategy.peers),
@@ -154,12 +157,6 @@ def _listed(described: dict[str, Any]) -> str:
 
 def _modules(context: typer.Context, modules: list[str]) -> list[str] | None:
     return modules or context.obj.modules or None
-
-
-def _print_json(value: Any) -> None:
-    from json import dumps
-
-    typer.echo(dumps(value, indent=2))
 
 
 def _check_name(name: str) -> None:

@@ -1,11 +1,11 @@
 """`toolkit sweep`: every combination of an experiment, from a file or from flags."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from toolkit.cli.machine import print_json
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _print(result: "SweepResult", json_: bool) -> None:
             "run_id": result.run.run_id, "folder": str(result.folder), "combinations_tried": result.combinations_tried,
             "by": result.experiment.by, "skipped": result.run.info["skipped"], "files": files, "top": top.to_dicts(),
         }  # fmt: skip
-        print(json.dumps(summary, indent=2))
+        print_json(summary)
         return
     names = ["rank", "strategy", "symbol", "interval", "side", *_SHOWN]
     rows = [[*names, "settings"]]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from toolkit.errors import InputError
+
 if TYPE_CHECKING:
     from toolkit.verify.cache import CacheReport
     from toolkit.verify.hop import HopReport
@@ -34,20 +36,26 @@ def lookahead(
     points: int = typer.Option(24, help=POINTS_HELP),
     seed: int = typer.Option(7, help="Seed of the choice of bars, parameters and noise."),
     strategies: list[str] = typer.Option([], "--strategies", metavar="MODULE", help=MODULES_HELP),
+    param: list[str] = typer.Option([], help="Parameter NAME=VALUE instead of its default; repeat for more."),
     json: bool = typer.Option(False, "--json", help=JSON_HELP),
 ) -> None:
     """Hold signals, distances and factors against their own past: later bars made noise; only the declared lookback.
 
     Tested are entry and exit bars, the bars beside them, random others and bars beside gaps, with default and random
     parameters, on every interval. All must equal the whole history's values to the last bit. Exit code 1: they do not.
+    Random parameters change every number and switch at least once; --param tests values of your own, and texts.
 
     \b
     Examples:
       toolkit verify lookahead
       toolkit verify lookahead volatility_breakout --symbol BTC/USDT --interval 5m --points 100
+      toolkit verify lookahead trend_day --param target_r=2 --param daily_window=20
       toolkit verify lookahead all --strategies my_lab.strategies --json
     """
-    report = _lookahead(name, _config(symbol, interval, start, end, points, seed=seed, strategies=strategies))
+    from dataclasses import replace
+
+    config = _config(symbol, interval, start, end, points, seed=seed, strategies=strategies)
+    report = _lookahead(name, replace(config, params=_params(param)))
     _finish({"lookahead": _lookahead_json(report)} if json else _lookahead_text(report), report.ok)
 
 
@@ -136,6 +144,22 @@ def _config(
     )  # fmt: skip
 
 
+def _params(texts: list[str]) -> dict[str, Any]:
+    """Values of `--param`: numbers and true or false as in TOML, everything else as text."""
+    from tomllib import TOMLDecodeError, loads
+
+    out: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name:
+            raise InputError(f"--param must be NAME=VALUE, such as --param window=96, was {text!r}")
+        try:
+            out[name] = loads(f"value = {value}")["value"]
+        except TOMLDecodeError:
+            out[name] = value
+    return out
+
+
 def _lookahead(name: str, config: "LookaheadConfig") -> "LookaheadReport":
     from dataclasses import replace
 
@@ -187,6 +211,10 @@ def _lookahead_text(report: "LookaheadReport") -> str:
     if len(report.findings) > _MOST_SHOWN:
         lines.append(f"  and {len(report.findings) - _MOST_SHOWN} more (all with --json)")
     lines += [f"  skipped: {text}" for text in report.skipped]
+    lines += [
+        f"  never varied: {', '.join(names)} of {strategy} (give values with --param)"
+        for strategy, names in report.never_varied.items()
+    ]
     if report.needed:
         lines.append("  lookback in signal bars, default parameters (smallest that suffices at the tested bars)")
         lines += [f"    {row}" for row in _needed_rows(report)]
@@ -267,7 +295,7 @@ def _finish(result: str | dict[str, Any], ok: bool) -> None:
     else:
         from json import dumps
 
-        typer.echo(dumps(_finite(result), indent=2))
+        typer.echo(dumps(_finite(result), indent=2, allow_nan=False))
     raise typer.Exit(0 if ok else 1)
 
 

@@ -89,7 +89,7 @@ def leg_signals(
 
 
 def verdicts_by_side(verdicts: ByteArray | Mapping[int | str, ByteArray] | None) -> dict[int, ByteArray]:
-    """Verdicts under LONG and SHORT, from one array for both sides or a mapping by side (LONG, SHORT or their names)."""
+    """Verdicts under LONG and SHORT, from one array for both sides, or by side (LONG, SHORT or their names)."""
     if verdicts is None:
         return {}
     if not isinstance(verdicts, Mapping):
