@@ -26,17 +26,22 @@ def _set(name: str, row: int, value: float) -> Callable[[Columns], Columns]:
 
 
 BAD_BARS: dict[str, tuple[Callable[[Columns], Columns], str]] = {
-    "NaN price": (_set("close", 5, np.nan), r"bar 5 \(2022-01-03 00:05, \d+\) must have a finite close, was nan"),
-    "infinite price": (_set("high", 5, np.inf), r"bar 5 .* finite high"),
-    "negative price": (_set("low", 5, -1.0), r"bar 5 .* positive low, was -1\.0"),
-    "zero price": (_set("open", 5, 0.0), r"bar 5 .* positive open, was 0\.0"),
-    "high below low": (_set("high", 5, 1.0), r"bar 5 .* must not have its high below its low, was 1\.0"),
-    "close above high": (_set("close", 5, 1000.0), r"bar 5 .* must close between its low and its high"),
-    "negative volume": (_set("volume", 5, -1.0), r"bar 5 .* negative volume"),
-    "unsorted": (lambda c: rows(c, [0, 2, 1, 3]), r"bar 2 \(2022-01-03 00:01, .*must be later than the bar before it"),
-    "newest first": (lambda c: rows(c, slice(None, None, -1)), r"bar 1 .*must be later than the bar before it"),
-    "duplicate": (lambda c: rows(c, [0, 1, 1, 2]), r"bar 2 \(2022-01-03 00:01, .*duplicate"),
-    "off the grid": (lambda c: {**c, "ts": c["ts"] + 1000}, r"bar 0 .*must open on the 1m grid"),
+    "NaN price": (_set("close", 5, np.nan), r"row 6 \(2022-01-03 00:05, \d+\) must have a finite close, was nan"),
+    "infinite price": (_set("high", 5, np.inf), r"row 6 .* finite high"),
+    "negative price": (_set("low", 5, -1.0), r"row 6 .* positive low, was -1\.0"),
+    "zero price": (_set("open", 5, 0.0), r"row 6 .* positive open, was 0\.0"),
+    "high below low": (_set("high", 5, 1.0), r"row 6 .* must not have its high below its low, was 1\.0"),
+    "close above high": (_set("close", 5, 1000.0), r"row 6 .* must close between its low and its high"),
+    "negative volume": (_set("volume", 5, -1.0), r"row 6 .* negative volume"),
+    "unsorted": (lambda c: rows(c, [0, 2, 1, 3]), r"rows are not in order: row 3 must be later than row 2"),
+    "newest first but for one": (lambda c: rows(c, [4, 3, 1, 2, 0]), r"not in order: row 2 must be later than row 1"),
+    "newest first, bad": (
+        lambda c: rows(_set("low", 5, -1.0)(c), slice(None, None, -1)),
+        r"newest first.* row 6 .*low",
+    ),
+    "infinite volume": (_set("volume", 5, np.inf), r"row 6 .* must have a finite volume, or NaN"),
+    "duplicate": (lambda c: rows(c, [0, 1, 1, 2]), r"row 3 \(2022-01-03 00:01, .*duplicate"),
+    "off the grid": (lambda c: {**c, "ts": c["ts"] + 1000}, r"row 1 .*must open on the 1m grid"),
     "sparser than its name": (lambda c: rows(c, slice(None, None, 5)), r"no two bars are 1m apart.*5 minutes"),
     "no bars": (lambda c: rows(c, slice(0, 0)), "holds no bars"),
 }

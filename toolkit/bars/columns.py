@@ -18,8 +18,12 @@ COLUMNS = ("ts", *VALUES)
 Columns: TypeAlias = dict[str, NDArray[Any]]
 
 
-def checked(columns: Mapping[str, Any], interval: str, what: str) -> Columns:
+def checked(columns: Mapping[str, Any], interval: str, what: str, *, rows: bool = False) -> Columns:
     """The six columns as contiguous int64 / float64 arrays; volume may be left out (NaN, unknown).
+
+    Parameters
+    ----------
+    rows : messages say `row 1`, as of a file, where they would say `bar 0`.
 
     Raises
     ------
@@ -35,9 +39,7 @@ def checked(columns: Mapping[str, Any], interval: str, what: str) -> Columns:
     out["volume"] = np.full(len(out["ts"]), np.nan) if volume is None else np.ascontiguousarray(volume, np.float64)
     if not len(out["ts"]):
         raise BarsError(f"{what}: holds no bars")
-    check_columns(
-        out["ts"], out["open"], out["high"], out["low"], out["close"], out["volume"], interval=interval, what=what
-    )
+    check_columns(*(out[name] for name in COLUMNS), interval=interval, what=what, rows=rows)
     return out
 
 

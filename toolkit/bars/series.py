@@ -322,8 +322,12 @@ def check_columns(
     *,
     interval: str,
     what: str,
+    rows: bool = False,
 ) -> None:
-    """Raise `BarsError` for the first bar that breaks a rule of a series (order, grid, finite prices, range)."""
+    """Raise `BarsError` for the first bar that breaks a rule of a series (order, grid, finite prices, range).
+
+    rows : the bars are a file's rows, which people count from 1.
+    """
     step = interval_ms(interval)
     lengths = {len(a) for a in (ts, open, high, low, close, volume)}
     if len(lengths) > 1:
@@ -332,7 +336,8 @@ def check_columns(
     def refuse(bad: BoolArray, rule: str, shown: FloatArray | IntArray) -> None:
         if bad.any():
             i = int(np.argmax(bad))
-            raise BarsError(f"{what}: bar {i} ({utc(int(ts[i]))}, {int(ts[i])}) {rule}, was {shown[i]!s}")
+            number = f"row {i + 1}" if rows else f"bar {i}"
+            raise BarsError(f"{what}: {number} ({utc(int(ts[i]))}, {int(ts[i])}) {rule}, was {shown[i]!s}")
 
     refuse((ts - origin_ms(step)) % step != 0, f"must open on the {interval} grid (UTC)", ts)
     if len(ts) > 1:
@@ -346,3 +351,4 @@ def check_columns(
     refuse((open > high) | (open < low), "must open between its low and its high", open)
     refuse((close > high) | (close < low), "must close between its low and its high", close)
     refuse(volume < 0, "must not have negative volume", volume)
+    refuse(np.isinf(volume), "must have a finite volume, or NaN where it is unknown", volume)

@@ -56,6 +56,8 @@ def import_(
             columns = " ".join(f"{field}={column}" for field, column in parsed.chosen.items())
             unknown = "" if "volume" in parsed.chosen else " (no volume column: volume is unknown)"
             _note(f"{parsed.path.name}: {parsed.symbol} {parsed.interval}, columns {columns}{unknown}")
+        if parsed.newest_first:
+            _note(f"{parsed.path.name}: its rows are newest first, and were read the other way round")
         if len(paths) > 1 and (done % 25 == 0 or done == len(paths)):
             _note(f"checked {done} of {len(paths)} files")
 

@@ -26,39 +26,29 @@ def read_table(path: Path) -> pl.DataFrame:
 
     Raises
     ------
-    BarsError : the file is missing, empty, truncated, or is not what its name says.
+    BarsError : the file is missing, or is not what its name says. Damage raises what the format's reader raises.
     """
     what, suffix = path.name, path.suffix.lower()
     if not path.is_file():
         raise BarsError(f"{path} must be a file, {'is a folder' if path.is_dir() else 'does not exist'}")
     if suffix not in SUFFIXES:
         raise BarsError(f"{what} must end in one of {' '.join(SUFFIXES)}, ends in {suffix!r}")
-    try:
-        if suffix in (".parquet", ".pq"):
-            return pl.read_parquet(path)
-        if suffix in (".feather", ".ipc", ".arrow"):
-            return pl.read_ipc(path)
-        if suffix == ".json":
-            return _freqtrade_json(path.read_bytes(), what)
-        if suffix == ".zip":
-            return _zipped_csv(path, what)
-        return _csv(path.read_bytes(), what)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, zipfile.BadZipFile, ValueError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise BarsError(
-            f"{what} cannot be read as {suffix[1:]} ({reason}); it is truncated, damaged or of another format: "
-            f"fetch it again"
-        ) from None
+    if suffix in (".parquet", ".pq"):
+        return pl.read_parquet(path)
+    if suffix in (".feather", ".ipc", ".arrow"):
+        return pl.read_ipc(path)
+    if suffix == ".json":
+        return _freqtrade_json(path.read_bytes(), what)
+    if suffix == ".zip":
+        return _zipped_csv(path, what)
+    return _csv(path.read_bytes(), what)
 
 
 def _freqtrade_json(data: bytes, what: str) -> pl.DataFrame:
     rows = json.loads(data)
-    if not (isinstance(rows, list) and rows and all(isinstance(r, list) and len(r) == 6 for r in rows)):
+    if not (isinstance(rows, list) and all(isinstance(r, list) and len(r) == 6 for r in rows)):
         raise BarsError(f"{what} must be freqtrade's JSON, a list of [time, open, high, low, close, volume]")
-    columns = list(zip(*rows, strict=True))
-    ts = pl.Series("ts", columns[0], dtype=pl.Int64)
-    values = [pl.Series(n, c, dtype=pl.Float64, strict=False) for n, c in zip(COLUMNS[1:], columns[1:], strict=True)]
-    return pl.DataFrame([ts, *values])
+    return pl.DataFrame([pl.Series(name, [row[i] for row in rows]) for i, name in enumerate(COLUMNS)])
 
 
 def _zipped_csv(path: Path, what: str) -> pl.DataFrame:
@@ -72,6 +62,8 @@ def _zipped_csv(path: Path, what: str) -> pl.DataFrame:
 def _csv(data: bytes, what: str) -> pl.DataFrame:
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
     first, _, rest = data.partition(b"\n")
     header = first.decode("utf-8-sig", errors="replace").strip()
     separator = max(",;\t|", key=header.count)
@@ -88,7 +80,8 @@ def _csv(data: bytes, what: str) -> pl.DataFrame:
             f"{what} has no header and {len(fields)} columns; only Binance's {len(KLINE)} are known without one: "
             f"add a header line such as {','.join(COLUMNS)}"
         )
-    table = pl.read_csv(io.BytesIO(data), has_header=headed, separator=separator, infer_schema_length=1000)
+    # Text, because a type guessed from the first rows refuses a later one that is honest.
+    table = pl.read_csv(io.BytesIO(data), has_header=headed, separator=separator, infer_schema=False)
     if not headed:
         table.columns = list(KLINE)
     return table.rename({name: name.strip() for name in table.columns})

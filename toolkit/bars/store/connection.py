@@ -55,7 +55,7 @@ def connected(path: Path, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]
         raise StoreError(f"{path} is held by another thread of this process; {_remedy()}")
     try:
         if write and not path.exists():
-            _create(path)
+            _create(path, deadline)
         connection = _open(path, write, deadline) if path.exists() else _nothing()
         with _translated(path), contextlib.closing(connection):
             if not write:
@@ -143,16 +143,14 @@ def _nothing() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, deadline: float) -> None:
     """Make an empty store under another name first, so that no other process ever sees half a one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(duckdb.connect(str(draft))) as connection:
             connection.execute(CREATE)
-        # A link fails where the name is taken, and a rename would wipe out what another process just made.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
+        _place(draft, path, deadline)
     except (duckdb.Error, OSError) as error:
         raise StoreError(
             f"{path} cannot be created ({_first_line(error)}); check the free space and permissions of its folder"
@@ -160,3 +158,31 @@ def _create(path: Path) -> None:
     finally:
         for left in (draft, draft.with_name(draft.name + ".wal")):
             left.unlink(missing_ok=True)
+
+
+def _place(draft: Path, path: Path, deadline: float) -> None:
+    """Give the draft its name, unless another process has been first."""
+    # A link fails where the name is taken, and a rename would wipe out what another process just made.
+    try:
+        os.link(draft, path)
+        return
+    except FileExistsError:
+        return
+    except OSError:
+        # Not every disk has links (exFAT, some network folders); there one process at a time may rename.
+        claim = path.with_name(f".{path.name}.claim")
+    while not path.exists():
+        try:
+            claim.open("xb").close()
+        except FileExistsError:
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    f"{path} is being created by another process; {_remedy()}, or remove {claim} where none is left"
+                ) from None
+            time.sleep(_FIRST_PAUSE_SECS)
+            continue
+        try:
+            if not path.exists():
+                draft.rename(path)
+        finally:
+            claim.unlink(missing_ok=True)
