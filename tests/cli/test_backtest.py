@@ -122,7 +122,7 @@ def test_rules_come_from_a_file_and_options_go_over_it(toolkit_cli: Cli, tmp_pat
         ([*GIVEN, "--param", "expansion=nan"], "parameter 'expansion' of volatility_breakout must be a finite number"),
         ([*GIVEN, "--param", "expansion=inf", "--json"], "must be a finite number, was inf"),
         ([*GIVEN, "--rules", "one_entry_per=5"], "unknown `one_entry_per` 5"),
-        ([*GIVEN, "--rules", "exits=5"], "`exits` must be a list of tables such as {on = 'time', after = '4h'} or none"),
+        ([*GIVEN, "--rules", "exits=5"], "`exits` must be a list of tables such as {on = 'time'"),
         ([*GIVEN, "--rules", "stop=none", "--rules", "target=2R"], "`target` '2R' is multiples of the stop distance"),
         ([*GIVEN, "--cost", "funding_interval=0h"], "`funding_interval` must be above 0, was '0h'"),
         ([*GIVEN, "--symbol", "BTC/USD"], "unknown symbol 'BTC/USD': did you mean 'BTC/USDT'"),

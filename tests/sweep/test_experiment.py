@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.sweep.series import table
+from toolkit.engine.rules import ExitRule
 from toolkit.errors import InputError
-from toolkit.sweep.experiment import Experiment, resolve
+from toolkit.sweep.experiment import Experiment, StrategySpec, resolve
 
 FILES = Path(__file__).parents[2] / "research" / "experiments"
 
@@ -82,6 +83,37 @@ def test_the_experiments_of_the_repository_can_be_read(name: str) -> None:
         ({"start": "2022-02-01", "end": "2022-01-01"}, "start must be before end"),
         ({"start": "yesterday"}, "ISO"),
         ({"rules_sample": {"method": "lhs"}}, "needs `n`"),
+        ({"strategies": 5}, "`strategies` must be a name, a table, or a list of them, was 5"),
+        ({"strategy": 5}, "`strategy` must be a name, a table, or a list of them, was 5"),
+        ({"strategy": "trend_dya"}, "unknown strategy 'trend_dya': did you mean 'trend_day'"),
+        ({"strategies": [5]}, "`strategy` must be a table"),
+        ({"strategies": [{"name": "trend_day", "intervals": [5]}]}, "`strategy.intervals` must be a name or a list"),
+        ({"strategies": ["trend_day", "trend_day"]}, "strategy trend_day is there twice with the same settings"),
+        ({"strategies": [{"name": "trend_day", "params": {"move": m}} for m in (2, [2.0])]}, "is there twice"),
+        ({"symbols": [5]}, "`symbols` must be a name or a list of names, was [5]"),
+        ({"symbols": 5}, "`symbols` must be a name or a list of names, was 5"),
+        ({"intervals": [5]}, "`intervals` must be a name or a list of names, was [5]"),
+        ({"exchange": 5}, "`exchange` must be a text, was 5"),
+        ({"base": ["1m"]}, "`base` must be a text, was ['1m']"),
+        ({"name": 5}, "`name` must be a text, was 5"),
+        ({"by": 5}, "unknown metric 5"),
+        ({"by": ["sharpe"]}, "unknown metric ['sharpe']"),
+        ({"costs": 5}, "`costs` must be a table"),
+        ({"compound": "no"}, "`compound` must be true or false, was 'no'"),
+        ({"rules": {"exits": 5}}, "`exits` must be a list of tables"),
+        ({"rules": {"exits": [5]}}, "`exits` must be a list of tables"),
+        ({"rules": {"exits": [[5]]}}, "`exits` must be a list of tables"),
+        ({"rules": {"exits": [{"on": "signal", "when": 5}]}}, "`when` must compare a factor with a number"),
+        ({"rules": {"one_entry_per": 5}}, "unknown `one_entry_per` 5"),
+        ({"rules": {"stop": ["none", 0.01], "target": ["1%", "2R"]}}, "combine stop=none with target=2R"),
+        ({"rules": {"stop": "none", "target": "2R", "trail": ["1%", "none"]}}, "and no trail"),
+        (
+            {
+                "rules": {"stop": "none", "target": {"from": 1, "to": 2, "num": 9, "form": "{}R"}},
+                "rules_sample": {"n": 2},
+            },
+            "combine stop=none with target=1",
+        ),
     ],
 )
 def test_mistakes_are_named(changes: dict[str, Any], part: str) -> None:
@@ -105,3 +137,34 @@ def test_exit_rules_are_one_value_or_an_axis() -> None:
     one = [{"on": "time", "after": "2h", "max_profit": 0.0}]
     for written, count in ((one, 1), ([one, [{"on": "signal"}]], 2)):
         assert [len(r.rules) for r in resolve(Experiment.from_table(table(rules={"exits": written})))] == [count] * 2
+
+
+def test_a_single_strategy_is_a_name_or_a_table() -> None:
+    for given in ("trend_day", {"name": "trend_day"}, ["trend_day"]):
+        for key in ("strategy", "strategies"):
+            one = Experiment.from_table({**table(strategies=()), key: given})
+            assert [spec.name for spec in one.strategies] == ["trend_day"]
+
+
+def test_costs_of_the_wrong_type_are_said() -> None:
+    with pytest.raises(InputError, match="`costs` must be Costs, was 5"):
+        Experiment(("BTC/USDT",), ("5m",), (StrategySpec("trend_day"),), costs=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"stop": ["none", 0.01], "target": ["1%", "none"]},
+        {"stop": ["none", 0.01], "target": "2R", "trail": "1%"},
+        {"stop": [0.01, "signal"], "target": ["2R", "3R"]},
+    ],
+)
+def test_a_grid_without_stops_that_needs_none_is_taken(rules: dict[str, Any]) -> None:
+    assert all(len(what.rules) > 1 for what in resolve(Experiment.from_table(table(rules=rules))))
+
+
+def test_exits_none_is_one_value_of_the_axis() -> None:
+    several = ["none", [{"on": "time", "after": "2h"}]]
+    for written, values in (("none", [()]), (several, [(), (ExitRule("time", "2h"),)])):
+        what = resolve(Experiment.from_table(table(rules={"exits": written})))[0]
+        assert [what.rules.point(k)["exits"] for k in range(len(what.rules))] == values

@@ -56,6 +56,7 @@ def test_whole_parameters_get_whole_numbers_once() -> None:
         ({"from": "1h", "to": "4h", "step": "1h"}, "form"),
         ({"from": 0, "to": 1, "step": 1e-9}, "at most"),
         ({"from": 1, "to": 2, "step": 1, "form": "h"}, "{}"),
+        ({"from": 1, "to": 2, "num": 2, "log": "x"}, "`log` of 'x' must be true or false, was 'x'"),
     ],
 )
 def test_bad_axis_is_refused_by_name(written: Any, part: str) -> None:

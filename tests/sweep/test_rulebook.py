@@ -21,7 +21,8 @@ EXITS = [
 ]
 SPACES: list[dict[str, Any]] = [
     {},
-    {"stop": ["signal", 0.01, "2%", "1.5atr(14)", "none"], "target": ["2R", "3atr(20)", "none"]},
+    {"stop": ["signal", 0.01, "2%", "1.5atr(14)"], "target": ["2R", "3atr(20)", "none"]},
+    {"stop": ["none", 0.01], "target": ["2R", "3atr(20)"], "trail": [0.02]},
     {"trail": ["none", "2atr(14)", 0.02], "trail_on": ["close", "extreme"], "exits": EXITS},
     {"one_entry_scope": ["leg", "instance"], "one_entry_per": ["none", "1d", "1w"], "policy": ["ohlc", "adaptive"]},
     {"max_hold": ["4h", 20, "none"], "signal_timeout": [5, "none"], "entry_ttl": ["15m", "none"], "exits": EXITS[2]},

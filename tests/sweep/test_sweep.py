@@ -313,3 +313,24 @@ def test_an_experiment_is_given_once(tmp_path: Path) -> None:
         Output(csv="all")
     with pytest.raises(UnknownNameError, match="did you mean 'factors'"):
         sweep(**table(), output={"factor": False}, bars=BARS, root=tmp_path)
+
+
+def test_series_in_memory_are_found_under_any_spelling_of_their_symbol(tmp_path: Path) -> None:
+    small = table(intervals=["15m"], rules={}, top=0)
+    del small["symbols"]
+    one = sweep(**small, bars={"btc/usdt": BARS["BTC/USDT"]}, root=tmp_path, output=PLAIN)
+    assert set(one.metrics["symbol"]) == {"BTC/USDT"}
+    with pytest.raises(InputError, match="`bars` must have each symbol once, had BTC/USDT, btcusdt"):
+        sweep(**small, bars={"BTC/USDT": BARS["BTC/USDT"], "btcusdt": BARS["BTC/USDT"]}, root=tmp_path)
+    with pytest.raises(InputError, match="`bars` must be a mapping from symbols to Bars, was Bars"):
+        sweep(**small, bars=BARS["BTC/USDT"], root=tmp_path)  # type: ignore[arg-type]
+
+
+def test_rules_and_strategies_that_cannot_be_meant_leave_nothing(tmp_path: Path) -> None:
+    for wrong, part in (
+        ({"rules": {"stop": ["none", "1%"], "target": ["1%", "2R"]}}, "combine stop=none with target=2R"),
+        ({"strategies": ["trend_day", {"name": "trend_day"}]}, "is there twice"),
+    ):
+        with pytest.raises(InputError, match=part):
+            sweep(**table(**wrong), bars=BARS, root=tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -8,12 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
+
 from toolkit.analysis.metrics import METRICS
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.moments import to_ms
 from toolkit.bars.series import utc
 from toolkit.bars.symbols import canonical_symbol
-from toolkit.engine.rules import SIDES, Costs, TradeRules, costs_from, rules_from
+from toolkit.engine.rules import SIDES, Costs, TradeRules, costs_from, needs_stop, rules_from
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.strategy import Strategy, get_strategy, load_strategies
 from toolkit.sweep.grid import Axis, Sample, Space, parse_axis
@@ -75,6 +77,12 @@ class Experiment:
         for name in ("symbols", "intervals", "strategies"):
             if not getattr(self, name):
                 raise InputError(f"`{name}` of an experiment must name at least one, was empty")
+        for name in ("name", "exchange", "base"):
+            text = getattr(self, name)
+            if not isinstance(text, str) and (text is not None or name == "name"):
+                raise InputError(f"`{name}` must be a text, was {text!r}")
+        if not isinstance(self.costs, Costs):
+            raise InputError(f"`costs` must be Costs, was {self.costs!r}")
         for interval in (*self.intervals, *([self.base] if self.base else [])):
             interval_ms(interval)
         for name in ("symbols", "intervals"):
@@ -88,7 +96,9 @@ class Experiment:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"`{name}` must be a whole number from {least}, was {value!r}")
-        if self.by not in METRICS:
+        if not isinstance(self.compound, bool):
+            raise InputError(f"`compound` must be true or false, was {self.compound!r}")
+        if not isinstance(self.by, str) or self.by not in METRICS:
             raise UnknownNameError("metric", self.by, METRICS)
 
     @classmethod
@@ -118,10 +128,10 @@ class Experiment:
         for key in given:
             if key not in known:
                 raise UnknownNameError("key of an experiment", str(key), known)
-        specs = [*_listed(given.pop("strategies", ())), *given.pop("strategy", ())]
+        specs = [one for key in ("strategies", "strategy") for one in _specs(key, given.pop(key, ()))]
         given["strategies"] = tuple(spec for one in specs for spec in _strategy_specs(one))
-        given["symbols"] = tuple(canonical_symbol(s) for s in _listed(given.get("symbols", ())))
-        given["intervals"] = tuple(_listed(given.get("intervals", ())))
+        given["symbols"] = tuple(canonical_symbol(s) for s in _names("symbols", given.get("symbols", ())))
+        given["intervals"] = _names("intervals", given.get("intervals", ()))
         for moment in ("start", "end"):
             if isinstance(given.get(moment), date):
                 given[moment] = given[moment].isoformat()
@@ -150,7 +160,15 @@ class Resolved:
 
 def resolve(experiment: Experiment) -> list[Resolved]:
     """The experiment's strategies with every axis read and every value checked; errors name the strategy and axis."""
-    return [_resolve(experiment, spec) for spec in experiment.strategies]
+    resolved = [_resolve(experiment, spec) for spec in experiment.strategies]
+    seen = set()
+    for what in resolved:
+        intervals = sorted(what.spec.intervals or experiment.intervals)
+        same = repr((what.strategy.name, intervals, what.params, what.rules, sorted(what.sides)))
+        if same in seen:
+            raise InputError(f"strategy {what.strategy.name} is there twice with the same settings; leave one out")
+        seen.add(same)
+    return resolved
 
 
 def _resolve(experiment: Experiment, spec: StrategySpec) -> Resolved:
@@ -169,7 +187,31 @@ def _resolve(experiment: Experiment, spec: StrategySpec) -> Resolved:
     space = Space(
         tuple(_rule_axis(name, given) for name, given in rules.items()), spec.rules_sample or experiment.rules_sample
     )
+    _check_stops(strategy.name, space)
     return Resolved(spec, strategy, Space(tuple(axes), spec.sample), space, sides.values)
+
+
+def _check_stops(strategy: str, space: Space) -> None:
+    """`InputError` where any point has a target in R without a stop or a trail."""
+    at = {axis.name: k for k, axis in enumerate(space.axes)}
+    if not {"stop", "target"} <= at.keys():
+        return
+    distances = [space.axes[at[name]] for name in ("stop", "trail") if name in at]
+    if not all(None in axis.values for axis in distances):
+        return
+    target = space.axes[at["target"]]
+    if space.sample is None:
+        found = np.arange(len(target.values), dtype=np.float64)
+    else:
+        codes = space.codes(np.arange(len(space)))
+        without = np.all([codes[:, at[axis.name]] == axis.values.index(None) for axis in distances], axis=0)
+        found = np.unique(codes[without, at["target"]])
+    for value in map(target.value, found):
+        if needs_stop(None, value, None):
+            raise InputError(
+                f"rules of {strategy} combine stop=none with target={value}, multiples of the stop distance, and no "
+                f"trail; give every `stop` a distance, or no `target` in R"
+            )
 
 
 def _param_axis(strategy: Strategy, axis: Axis) -> Axis:
@@ -185,7 +227,8 @@ def _rule_axis(name: str, given: Any) -> Axis:
         raise UnknownNameError("trade rule", name, _RULE_NAMES)
     if name == "exits":
         # A list of tables is one set of exit rules; an axis is a list of such lists.
-        axis = parse_axis(name, given if given and all(isinstance(v, Sequence) for v in given) else [given])
+        several = isinstance(given, list | tuple) and given and all(isinstance(v, list | tuple | str) for v in given)
+        axis = parse_axis(name, given if several else [given])
     else:
         axis = parse_axis(name, given)
     if not axis.finite:
@@ -208,7 +251,7 @@ def _strategy_specs(given: Any) -> Iterable[StrategySpec]:
         raise InputError(f"a strategy table needs its `name`, was {table.get('name')!r}")
     for key in ("params", "rules"):
         table[key] = _table(f"strategy.{key}", table.get(key, {}))
-    table["intervals"] = tuple(_listed(table.get("intervals", ())))
+    table["intervals"] = _names("strategy.intervals", table.get("intervals", ()))
     for key in ("sample", "rules_sample"):
         table[key] = _sample(table.get(key))
     return [StrategySpec(**table)]
@@ -233,12 +276,20 @@ def _table(name: str, given: Any) -> Mapping[str, Any]:
     return given
 
 
-def _listed(given: Any) -> list[Any]:
-    if isinstance(given, str):
+def _specs(key: str, given: Any) -> Sequence[Any]:
+    """Names and tables of strategies; a single one needs no list."""
+    if isinstance(given, str | Mapping | StrategySpec):
         return [given]
     if not isinstance(given, Sequence):
-        raise InputError(f"a list of names was expected, was {given!r}")
-    return list(given)
+        raise InputError(f"`{key}` must be a name, a table, or a list of them, was {given!r}")
+    return given
+
+
+def _names(key: str, given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"`{key}` must be a name or a list of names, was {given!r}")
+    return tuple(names)
 
 
 def _once(name: str, values: Sequence[str]) -> None:

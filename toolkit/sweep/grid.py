@@ -148,7 +148,9 @@ def _parse_range(name: str, table: Mapping[str, Any], integer: bool) -> Axis:
         if key not in _RANGE_KEYS:
             raise UnknownNameError(f"key in the range of {name!r}", str(key), _RANGE_KEYS)
     low, high = _number(name, table, "from"), _number(name, table, "to")
-    log, form = bool(table.get("log", False)), str(table.get("form", ""))
+    log, form = table.get("log", False), str(table.get("form", ""))
+    if not isinstance(log, bool):
+        raise InputError(f"`log` of {name!r} must be true or false, was {log!r}")
     if high < low:
         raise InputError(f"range of {name!r} must have `from` at or below `to`, was {low!r} to {high!r}")
     if log and low <= 0:

@@ -11,6 +11,7 @@ from typing import Any
 from toolkit.analysis.report import write_report
 from toolkit.analysis.runs import INFO_FILE, Run, RunWriter, code_version, data_fingerprint, partial_runs, runs_dir
 from toolkit.bars.series import Bars
+from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.identity import canonical_json
 from toolkit.errors import InputError, RunError, UnknownNameError
 from toolkit.sweep.experiment import Experiment
@@ -67,6 +68,7 @@ def sweep(
     """
     kept = None if resume is None else _kept(resume, root)
     asked = output_from(output) if isinstance(output, Mapping) else output
+    bars = None if bars is None else _by_symbol(bars)
     given = _experiment(experiment, table, bars)
     if kept is not None:
         chosen, saved = _of_config(kept["config"])
@@ -134,6 +136,16 @@ def _experiment(
     if not table:
         return None
     return Experiment.from_table({"symbols": list(bars)} | dict(table) if bars else table)
+
+
+def _by_symbol(bars: Mapping[str, Bars]) -> dict[str, Bars]:
+    """The series under their symbols as an experiment writes them."""
+    if not isinstance(bars, Mapping) or not all(isinstance(name, str) for name in bars):
+        raise InputError(f"`bars` must be a mapping from symbols to Bars, was {type(bars).__name__}")
+    found = {canonical_symbol(name): series for name, series in bars.items()}
+    if len(found) < len(bars):
+        raise InputError(f"`bars` must have each symbol once, had {', '.join(bars)}")
+    return found
 
 
 def _check_bars(plan: Plan, room: Room) -> list[dict[str, Any]]:
