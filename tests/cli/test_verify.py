@@ -34,7 +34,14 @@ def data(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "cheat",
-    ["cheat_centred_window", "cheat_daily_open_join", "cheat_understated_lookback", "cheat_stop_peeks"],
+    [
+        "cheat_behind_a_switch",
+        "cheat_centred_window",
+        "cheat_daily_open_join",
+        "cheat_understated_lookback",
+        "cheat_stop_peeks",
+        "cheat_target_peeks",
+    ],
 )
 def test_a_cheat_is_exit_1_and_named(cheat: str) -> None:
     result = run("lookahead", cheat, *CHEATS, "--interval", "5m", "--points", "8")
@@ -59,6 +66,18 @@ def test_json_is_all_of_stdout() -> None:
     assert {f["interval"] for f in found["findings"]} == {"15m", "1h"}
     assert {f["array"] for f in found["findings"]} == {"stop_distance"}
     assert {c["subject"] for c in found["coverage"]} == {"cheat_stop_peeks"}
+
+
+def test_values_of_ones_own_and_what_was_never_varied() -> None:
+    fixed = ("--interval", "15m", "--points", "2", "--symbol", "BTC/USDT")
+    result = run("lookahead", "cheat_target_peeks", *CHEATS, *fixed, "--param", "target_r=2", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)["lookahead"]
+    assert {f["params"] for f in found["findings"]} == {"target_r=2.0"}
+    assert found["never_varied"] == {}
+    held = run("lookahead", "cheat_target_peeks", *CHEATS, *fixed, "--param", "target_r=0")
+    assert held.exit_code == 0
+    assert "never varied: target_r of cheat_target_peeks" in held.stdout
 
 
 def test_without_stored_bars_synthetic_ones_are_used_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +132,9 @@ def test_bad_input_is_one_sentence() -> None:
         (("lookahead", "all", "--interval", "7m"), UnknownNameError, "unknown interval '7m'"),
         (("lookahead", "all", "--points", "0"), InputError, "`points` must be at least 1, was 0"),
         (("lookahead", "all", "--start", "2031-01-01"), InputError, "no bars of"),
+        (("lookahead", "trend_day", "--param", "move"), InputError, "--param must be NAME=VALUE"),
+        (("lookahead", "trend_day", "--param", "moves=1"), UnknownNameError, "did you mean 'move'"),
+        (("lookahead", "--param", "move=1"), InputError, "those of one strategy"),
         (("hop", "--cases", "0"), InputError, "`cases` must be at least 1, was 0"),
     ):
         error = run(*arguments).exception

@@ -8,7 +8,14 @@ from toolkit.bars.intervals import DAY_MS, MINUTE_MS
 from toolkit.bars.series import Bars, from_arrays
 from toolkit.strategy import load_strategies
 
-NAMES = ("cheat_centred_window", "cheat_daily_open_join", "cheat_stop_peeks", "cheat_understated_lookback")
+CHEATING: dict[str, dict[str, bool | float]] = {
+    "cheat_behind_a_switch": {"peek": True},
+    "cheat_centred_window": {},
+    "cheat_daily_open_join": {},
+    "cheat_stop_peeks": {},
+    "cheat_target_peeks": {"target_r": 2.0},
+    "cheat_understated_lookback": {},
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +30,7 @@ def bars() -> Bars:
     return from_arrays(ts, open_, high, low, close, rng.uniform(1, 2, n), interval="1m")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CHEATING)
 def test_a_cheat_loads_and_trades_on_both_sides_of_every_interval(name: str, bars: Bars) -> None:
     cheat = load_strategies(["tests.verify.cheats"])[name]
     for interval in cheat.intervals:
@@ -32,11 +39,11 @@ def test_a_cheat_loads_and_trades_on_both_sides_of_every_interval(name: str, bar
         assert signals.enter_short.any()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CHEATING)
 def test_a_cheat_reads_bars_it_must_not(name: str, bars: Bars) -> None:
     """Cut to the declared lookback of some bar, each cheat says something else there than on the whole history."""
     cheat = load_strategies(["tests.verify.cheats"])[name]
-    p = cheat.params()
+    p = cheat.params(CHEATING[name])
     whole = cheat.signals(bars, p)
 
     def differs(t: int) -> bool:

@@ -1,8 +1,10 @@
 """The proof is green on honest strategies and on every factor, and red on each planted cheat."""
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,7 +21,7 @@ from toolkit.verify.noise import NoiseFuture
 from toolkit.verify.points import choose
 from toolkit.verify.results import LookaheadReport
 from toolkit.verify.sources import Series
-from toolkit.verify.subjects import StrategySubject, factor_subjects, strategy_subjects
+from toolkit.verify.subjects import StrategySubject, differing_names, factor_subjects, strategy_subjects
 
 CHEATS = ("tests.verify.cheats",)
 FEW = LookaheadConfig(points=6, variations=0, factors=False)
@@ -44,6 +46,8 @@ def look(name: str, series: Series, modules: tuple[str, ...] | None = CHEATS) ->
 @pytest.mark.parametrize(
     ("cheat", "check", "array"),
     [
+        ("cheat_behind_a_switch", "future", "enter_long"),
+        ("cheat_target_peeks", "future", "target_distance"),
         ("cheat_centred_window", "future", "enter_long"),
         ("cheat_daily_open_join", "future", "enter_long"),
         ("cheat_stop_peeks", "future", "stop_distance"),
@@ -67,6 +71,23 @@ def test_a_planted_cheat_is_caught_and_named_on_every_interval(
 
 def differs(a: float | bool, b: float | bool) -> bool:
     return a != b and not (np.isnan(a) and np.isnan(b))
+
+
+@pytest.mark.parametrize(
+    ("cheat", "given"), [("cheat_behind_a_switch", {"peek": True}), ("cheat_target_peeks", {"target_r": 2})]
+)
+def test_a_cheat_behind_a_default_is_caught_with_given_values_too(
+    cheat: str, given: dict[str, Any], series: Series
+) -> None:
+    config = LookaheadConfig(points=4, variations=0, factors=False, intervals=("15m",), modules=CHEATS)
+    honest = verify_lookahead([cheat], config, series=series)
+    assert honest.ok
+    assert honest.never_varied[cheat][0] == next(iter(given))
+    caught = verify_lookahead([cheat], replace(config, params=given), series=series)
+    assert not caught.ok
+    assert next(iter(given)) not in caught.never_varied.get(cheat, [])
+    with pytest.raises(InputError, match="those of one strategy"):
+        verify_lookahead([], replace(config, params=given), series=series)
 
 
 def test_only_the_stop_of_the_stop_cheat_peeks(series: Series) -> None:
@@ -163,6 +184,15 @@ def test_noise_replaces_what_is_not_known_and_nothing_else(series: Series) -> No
     assert (peer.close[cut:] != noisy_peer.close[cut:]).all()
 
 
+def test_noise_moves_with_the_moment_in_both_directions(series: Series) -> None:
+    bars = series.bars[0].to("1h")
+    noise = NoiseFuture(bars, np.random.default_rng(1))
+    for at in (500, 700, 300, 301, len(bars) - 1):
+        noisy = noise.after(int(bars.close_ts[at]))
+        np.testing.assert_array_equal(bars.close[: at + 1], noisy.close[: at + 1])
+        assert (bars.close[at + 1 :] != noisy.close[at + 1 :]).all()
+
+
 def test_points_are_entries_exits_neighbours_and_others(series: Series) -> None:
     bars = series.bars[0].to("1h")
     n = len(bars)
@@ -182,6 +212,69 @@ def test_random_parameters_keep_their_types_and_what_is_off() -> None:
     assert len(subjects) == 4
     assert subjects[0].params == _Params()
     assert all(isinstance(s.params.window, int) and 15 <= s.params.window <= 45 for s in subjects)
+
+
+class _Mixed(NamedTuple):
+    flag: bool = True
+    off: float = 0.0
+    none: int = 0
+    one: int = 1
+    below: float = -2.0
+    back: int = -1
+    tiny: float = 1e-9
+    mode: str = "slow"
+
+
+def _quiet(check: Callable[[_Mixed], None]) -> Strategy:
+    def function(bars: Bars, p: _Mixed) -> Signals:
+        check(p)
+        none, nan = np.zeros(len(bars), np.bool_), np.full(len(bars), np.nan)
+        return Signals(none, none, none, none, nan, nan)
+
+    return Strategy("quiet", function, _Mixed, ("1h",), lambda p: 1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_first_random_set_changes_every_number_and_switch(seed: int) -> None:
+    subjects = strategy_subjects(_quiet(lambda p: None), 3, np.random.default_rng(seed))
+    first = subjects[1].params
+    assert differing_names(first, _Mixed()) == set(_Mixed._fields) - {"mode"}
+    assert len(subjects) == 4
+    for p in (s.params for s in subjects[1:]):
+        assert p.below < 0
+        assert p.back < 0
+        assert p.off >= 0
+        assert p.none >= 0
+        assert p.tiny > 0
+        assert all(type(a) is type(b) for a, b in zip(p, _Mixed(), strict=True))
+    pinned = strategy_subjects(_quiet(lambda p: None), 2, np.random.default_rng(seed), {"mode": "fast", "off": 3})
+    assert {(s.params.mode, s.params.off) for s in pinned} == {("fast", 3.0)}
+
+
+def test_a_text_is_listed_and_the_rest_is_varied(series: Series) -> None:
+    report = _look_at(_quiet(lambda p: None), series)
+    assert report.never_varied == {"quiet": ["mode"]}
+    assert report.ok
+
+
+def test_what_a_strategy_refuses_in_company_is_varied_alone_and_said(series: Series) -> None:
+    def check(p: _Mixed) -> None:
+        if not p.flag and p.off:
+            raise InputError("off needs flag")
+        if p.back != -1:
+            raise InputError("back is fixed")
+
+    report = _look_at(_quiet(check), series)
+    assert report.never_varied == {"quiet": ["back", "mode"]}
+    assert any("quiet(" in text and "back is fixed" in text for text in report.skipped)
+    assert report.ok
+
+
+def _look_at(strategy: Strategy, series: Series) -> LookaheadReport:
+    config = LookaheadConfig(points=2, factors=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toolkit.verify.lookahead.get_strategy", lambda name, modules: strategy)
+        return verify_lookahead([strategy.name], config, series=series)
 
 
 def test_a_lookback_longer_than_the_history_is_skipped_and_not_ok() -> None:

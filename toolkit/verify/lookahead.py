@@ -5,9 +5,11 @@ nothing said up to that bar changes. *lookback*: on exactly the declared bars, t
 history. A third, over all bars at once: history that begins later says the same once its lookback is covered.
 """
 
+import gc
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -27,18 +29,25 @@ from toolkit.verify.subjects import (
     Arrays,
     StrategySubject,
     Subject,
+    differing_names,
     factor_subjects,
     longest_ms,
+    one_varied,
     start_of,
     strategy_subjects,
+    variable,
 )
 
 Progress = Callable[[str], None]
+
+# Parameters that had another value than their default in a test, by strategy and interval.
+_Varied = dict[tuple[str, str], set[str]]
 
 # The whole history that values are compared with, and the stretch at its end in which bars are tested: so many signal
 # bars, or the signal bars of so many base bars, since every tested bar is a run over the stretch.
 HISTORY_BARS = 100_000
 STRETCH_BARS, STRETCH_BASE_BARS, STRETCH_LEAST = 4_000, 60_000, 300
+COLLECT_BARS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,9 @@ class LookaheadConfig:
     points : most entry bars and most exit bars tested for a strategy, parameter set and interval, shared among the
         symbols; their neighbours and twice as many random bars come on top.
     variations : random parameter sets besides the defaults, each on one of the symbols with a quarter of the points.
+        The first of them changes every number and switch; one that the strategy does not take in that company is
+        changed alone. 0 = the defaults (or `params`) only.
+    params : values of one strategy's parameters instead of the defaults, the same in all variations.
     seed : of the choice of bars, stretches, parameters and noise.
     symbol, start, end : limit the stored bars; None = all of them.
     intervals : signal intervals; empty = all that a strategy declares.
@@ -66,6 +78,7 @@ class LookaheadConfig:
     intervals: tuple[str, ...] = ()
     modules: tuple[str, ...] | None = None
     factors: bool = True
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.points < 1:
@@ -101,12 +114,29 @@ def verify_lookahead(
     wanted = list(names)
     strategies = [get_strategy(n, config.modules) for n in wanted] or _all_of(config.modules)
     chosen = series or find_series(strategies, config.symbol, config.start, config.end)
-    report = LookaheadReport(chosen.source)
+    if config.params and len(strategies) != 1:
+        raise InputError(f"parameters ({', '.join(config.params)}) are those of one strategy; name it")
+    report = LookaheadReport(chosen.source, skipped=list(chosen.skipped))
     share = -(-config.points // len(chosen.bars))
-    for job in _jobs(strategies, chosen, config, share, report):
+    varied: _Varied = {}
+    held = 0
+    for job in _jobs(strategies, chosen, config, share, report, varied=varied):
         if progress is not None:
             progress(f"{job.subject.name} {job.bars.symbol} {job.bars.interval}")
-        job.run(report)
+        tested = job.run(report)
+        # A series and those made from it hold each other, and the collector does not see how large they are.
+        held += len(job.bars.base)
+        if held > COLLECT_BARS:
+            gc.collect()
+            held = 0
+        if tested and isinstance(job.subject, StrategySubject):
+            changed = differing_names(job.subject.params, job.subject.strategy.params())
+            varied.setdefault((job.subject.name, job.bars.interval), set()).update(changed)
+    for strategy in strategies:
+        seen = {name for interval in strategy.intervals for name in varied.get((strategy.name, interval), ())}
+        left = [name for name in strategy.params_type._fields if name not in seen]
+        if left:
+            report.never_varied[strategy.name] = left
     return report
 
 
@@ -133,7 +163,8 @@ class _Job:
     seed: tuple[int, int]
     search: bool
 
-    def run(self, report: LookaheadReport) -> None:
+    def run(self, report: LookaheadReport) -> bool:
+        """Whether it could be tested to its end."""
         rng = np.random.default_rng(self.seed)
         lookback = longest_ms(self.subject, self.bars.interval)
         history = _history(self.bars, lookback, rng)
@@ -144,22 +175,30 @@ class _Job:
                 f"{self.subject.name} on {self.bars.symbol} {self.bars.interval}: its lookback of "
                 f"{-(-lookback // step)} bars is longer than the history of {len(history)}"
             )
-            return
+            return False
         try:
-            whole = self.subject.arrays(history)
+            self._look(report, history, first, lookback, rng)
         except InputError as error:
             if self.search or not isinstance(self.subject, StrategySubject):
                 raise
             # Parameters drawn at random may be none that the strategy takes.
-            report.skipped.append(f"{self.subject.name}({self.subject.params_text}): {error}")
-            return
-        base_bars = step // history.base.interval_ms
+            report.skipped.append(
+                f"{self.subject.name}({self.subject.params_text}) on {self.bars.symbol} {self.bars.interval}: {error}"
+            )
+            return False
+        return True
+
+    def _look(self, report: LookaheadReport, history: Bars, first: int, lookback: int, rng: Generator) -> None:
+        whole = self.subject.arrays(history)
+        base_bars = history.interval_ms // history.base.interval_ms
         first = max(first, len(history) - min(STRETCH_BARS, max(STRETCH_LEAST, STRETCH_BASE_BARS // base_bars)))
         points = choose(history, whole, first, self.points, rng)
         found = _Findings(self.subject, history, int(self.bars.ts[0]))
-        _check_future(self.subject, history, points, lookback, rng, whole, found)
-        _check_lookback(self.subject, history, points, whole, found)
-        report.findings.extend(found.all())
+        try:
+            _check_future(self.subject, history, points, lookback, rng, whole, found)
+            _check_lookback(self.subject, history, points, whole, found)
+        finally:
+            report.findings.extend(found.all())
         report.coverage.append(
             Coverage(
                 self.subject.name,
@@ -187,20 +226,37 @@ class _Job:
 
 
 def _jobs(
-    strategies: list[Strategy], series: Series, config: LookaheadConfig, share: int, report: LookaheadReport
+    strategies: list[Strategy],
+    series: Series,
+    config: LookaheadConfig,
+    share: int,
+    report: LookaheadReport,
+    *,
+    varied: _Varied,
 ) -> Iterator[_Job]:
     number = 0
+    few = -(-config.points // 4)
     for strategy in strategies:
         for interval in _intervals(strategy.intervals, config.intervals):
             usable = [b for b in series.bars if _usable(strategy, b, interval, report)]
             rng = np.random.default_rng((config.seed, number))
-            for k, subject in enumerate(strategy_subjects(strategy, config.variations, rng)):
+            subjects = strategy_subjects(strategy, config.variations, rng, config.params)
+            for k, subject in enumerate(subjects):
                 for j, bars in enumerate(usable):
                     if k and j != k % len(usable):
                         continue
                     number += 1
-                    points = -(-config.points // 4) if k else share
+                    points = few if k else share
                     yield _Job(subject, bars.to(interval), points, (config.seed, number), search=k == 0)
+            # Those that no tested set changed: the strategy may take them one at a time.
+            for name in variable(strategy) if config.variations else ():
+                for bars in usable:
+                    if name in config.params or name in varied.get((strategy.name, interval), ()):
+                        break
+                    alone = one_varied(strategy, subjects[0].params, name, rng)
+                    if alone is not None:
+                        number += 1
+                        yield _Job(alone, bars.to(interval), few, (config.seed, number), search=False)
     if not config.factors:
         return
     for interval in _intervals(sorted({i for s in strategies for i in s.intervals}, key=interval_ms), config.intervals):
@@ -226,7 +282,9 @@ def _usable(strategy: Strategy, bars: Bars, interval: str, report: LookaheadRepo
         *(n for n in strategy.native if n not in bars.native),
     ]
     if missing:
-        report.skipped.append(f"{strategy.name} on {bars.symbol} {interval}: {', '.join(missing)} not stored")
+        report.skipped.append(
+            f"{strategy.name} on {bars.symbol} {interval}: no bars of {', '.join(missing)} beside these"
+        )
     return not missing
 
 

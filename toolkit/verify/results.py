@@ -80,6 +80,8 @@ class LookaheadReport:
     ----------
     source : where the bars came from, in words.
     skipped : what could not be tested and why, in words.
+    never_varied : by strategy, the parameters that had their default in all that was tested: what another value of
+        them does was not looked at. Texts are always among them, unless given.
     """
 
     source: str
@@ -87,6 +89,7 @@ class LookaheadReport:
     needed: list[Needed] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    never_varied: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

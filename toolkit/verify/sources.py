@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from toolkit.bars.intervals import interval_ms
+from toolkit.bars.intervals import floor_ts, interval_ms
 from toolkit.bars.load import load_bars
-from toolkit.bars.moments import Moment
+from toolkit.bars.moments import Moment, check_range, to_ms
 from toolkit.bars.series import Bars, utc
 from toolkit.bars.store import SeriesKey, Store
 from toolkit.bars.symbols import canonical_symbol
@@ -18,10 +18,11 @@ SYNTHETIC_DAYS = 400
 
 @dataclass(frozen=True)
 class Series:
-    """Base series to test on, and where they came from, in words."""
+    """Base series to test on, where they came from and which are left out, in words."""
 
     bars: tuple[Bars, ...]
     source: str
+    skipped: tuple[str, ...] = ()
 
 
 def find_series(
@@ -29,11 +30,14 @@ def find_series(
 ) -> Series:
     """The finest stored series of every symbol (or of one), with the peers and native series that strategies name.
 
+    A symbol without bars in the range is left out and named in `skipped`.
+
     Raises
     ------
-    UnknownNameError : the symbol is not stored. InputError : the range holds no bars.
+    UnknownNameError : the symbol is not stored. InputError : the range holds no bars of any symbol.
     """
-    keys = [key for key in Store().series_keys() if key.origin == "official"]
+    store = Store()
+    keys = [key for key in store.series_keys() if key.origin == "official"]
     if not keys:
         return _synthetic(symbol)
     wanted = None if symbol is None else canonical_symbol(symbol)
@@ -41,35 +45,57 @@ def find_series(
     if not pairs:
         raise UnknownNameError("symbol", str(wanted), {k.symbol for k in keys})
     named = list(strategies)
+    with store.reader() as reader:
+        within = [key for key in keys if _has_bars(key, reader.span(key), start, end)]
     found: list[Bars] = []
-    for pair in pairs:
-        try:
-            found.append(_load(keys, pair, named, start, end))
-        except InputError:
-            # Symbols end at different times; a range that is empty for all of them is the caller's error.
-            if pair == pairs[-1] and not found:
-                raise
+    skipped: list[str] = []
+    for exchange, name in pairs:
+        base = min(
+            (k for k in keys if (k.exchange, k.symbol) == (exchange, name)), key=lambda k: interval_ms(k.interval)
+        )
+        if base in within:
+            found.append(_load(within, base, named, start, end))
+        else:
+            skipped.append(f"{base}: no bars in the range")
+    if not found:
+        raise InputError(
+            f"no bars of {' or '.join(f'{e} {s}' for e, s in pairs)} from {'the first' if start is None else start} to "
+            f"{'the last' if end is None else end}; choose a range within what `toolkit data list` shows"
+        )
     span = f"{utc(min(int(b.ts[0]) for b in found))} to {utc(max(int(b.ts[-1]) for b in found))}"
     listed = ", ".join(f"{b.exchange} {b.symbol} {b.interval}" for b in found)
-    return Series(tuple(found), f"stored bars of {listed}, {span} UTC")
+    return Series(tuple(found), f"stored bars of {listed}, {span} UTC", tuple(skipped))
+
+
+def _has_bars(key: SeriesKey, stored: tuple[int, int] | None, start: Moment | None, end: Moment | None) -> bool:
+    """Whether `load_bars` finds a bar of this series that opens in the range, filled or not."""
+    start_ms = None if start is None else to_ms(start, "start")
+    end_ms = None if end is None else to_ms(end, "end")
+    check_range(start_ms, end_ms)
+    if stored is None:
+        return False
+    step = interval_ms(key.interval)
+    first = stored[0] if start_ms is None else max(stored[0], floor_ts(start_ms + step - 1, step))
+    last = stored[1] if end_ms is None else min(stored[1], floor_ts(end_ms - 1, step))
+    return first <= last
 
 
 def _load(
-    keys: Sequence[SeriesKey],
-    pair: tuple[str, str],
+    within: Sequence[SeriesKey],
+    base: SeriesKey,
     strategies: Sequence[Strategy],
     start: Moment | None,
     end: Moment | None,
 ) -> Bars:
-    exchange, symbol = pair
-    own = {k.interval for k in keys if (k.exchange, k.symbol) == pair}
-    base = min(own, key=interval_ms)
-    alike = sorted(k.symbol for k in keys if k.exchange == exchange and k.interval == base and k.symbol != symbol)
+    """The series with those of its peers and native series that have bars in the range."""
+    exchange, symbol, interval = base.exchange, base.symbol, base.interval
+    alike = sorted(k.symbol for k in within if (k.exchange, k.interval) == (exchange, interval) and k.symbol != symbol)
     asked = {canonical_symbol(p) for s in strategies for p in s.peers}
     # One peer in any case, for the factors that read one.
     peers = sorted(asked & set(alike)) or alike[:1]
-    native = sorted({n for s in strategies for n in s.native} & (own - {base}))
-    return load_bars(symbol, base, start, end, exchange=exchange, native=native, peers=peers)
+    higher = {k.interval for k in within if (k.exchange, k.symbol) == (exchange, symbol)} - {interval}
+    native = sorted({n for s in strategies for n in s.native} & higher)
+    return load_bars(symbol, interval, start, end, exchange=exchange, base=interval, native=native, peers=peers)
 
 
 def _synthetic(symbol: str | None) -> Series:

@@ -1,5 +1,6 @@
 """What is held against look-ahead: a strategy with one set of parameters, or factors that share a lookback."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -8,7 +9,6 @@ from numpy.random import Generator
 
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.series import Bars
-from toolkit.errors import InputError, StrategyError
 from toolkit.factors import factor_lookback, factor_names, get_factor
 from toolkit.factors.table import FactorSpec
 from toolkit.strategy import Lookback, Strategy, lookback_start
@@ -69,36 +69,74 @@ def longest_ms(subject: Subject, interval: str) -> int:
     return max(n * own if name == "signal" else (n + 1) * interval_ms(name) for name, n in named.items()) + own
 
 
-def strategy_subjects(strategy: Strategy, variations: int, rng: Generator) -> list[StrategySubject]:
-    """The default parameters, then so many random sets near them that the strategy accepts."""
-    default = strategy.params()
+def strategy_subjects(
+    strategy: Strategy, variations: int, rng: Generator, pinned: Mapping[str, Any] | None = None
+) -> list[StrategySubject]:
+    """The default parameters, then so many random sets near them whose lookback can be told.
+
+    In the first random set every number and switch is another one than by default; in the later ones every number
+    that is not zero is, and the others are in half of the cases. `pinned` values are the same in all sets.
+    """
+    given = dict(pinned or {})
+    default = strategy.params(given)
     found = [StrategySubject(strategy, default)]
-    for _ in range(20 * variations):
+    free = [name for name in variable(strategy) if name not in given]
+    for _ in range(20 * variations if free else 0):
         if len(found) > variations:
             break
-        params = _varied(strategy, default, rng)
+        chosen = [n for n in free if len(found) == 1 or not _is_off(getattr(default, n)) or rng.random() < 0.5]
+        params = _varied(strategy, default, chosen, rng)
         if params not in [s.params for s in found] and _accepted(strategy, params):
             found.append(StrategySubject(strategy, params))
     return found
 
 
-def _varied(strategy: Strategy, default: Any, rng: Generator) -> Any:
-    """Each number times something from a half to one and a half; what is zero, a text or a switch is left alone."""
+def one_varied(strategy: Strategy, default: Any, name: str, rng: Generator) -> StrategySubject | None:
+    """The default parameters with another value of `name` alone; None where the lookback cannot be told from it."""
+    params = _varied(strategy, default, [name], rng)
+    return StrategySubject(strategy, params) if _accepted(strategy, params) else None
+
+
+def variable(strategy: Strategy) -> list[str]:
+    """Parameters that can be drawn at random: numbers and switches, not texts."""
     hints = get_type_hints(strategy.params_type)
-    values = {}
-    for name, value in default._asdict().items():
-        factor = float(rng.uniform(0.5, 1.5))
-        if hints[name] is int and value:
-            values[name] = max(1, round(value * factor))
-        elif hints[name] is float:
-            values[name] = round(value * factor, 6)
-    return strategy.params(values)
+    return [name for name in strategy.params_type._fields if hints[name] in (bool, int, float)]
+
+
+def differing_names(params: Any, other: Any) -> set[str]:
+    """Parameters that do not have the same value in both."""
+    return {name for name, value in params._asdict().items() if value != getattr(other, name)}
+
+
+def _varied(strategy: Strategy, default: Any, names: Iterable[str], rng: Generator) -> Any:
+    hints = get_type_hints(strategy.params_type)
+    values = {name: _another(getattr(default, name), hints[name], rng) for name in names}
+    return strategy.params(default._asdict() | values)
+
+
+def _another(value: Any, kind: type, rng: Generator) -> bool | int | float:
+    """The other switch; of a number something from a half to one and a half times it; of a zero a small number."""
+    if kind is bool:
+        return not value
+    if _is_off(value):
+        return int(rng.integers(1, 3)) if kind is int else float(rng.choice((0.5, 1.0, 2.0)))
+    scaled = abs(value) * float(rng.uniform(0.5, 1.5))
+    if kind is float:
+        number = float(f"{scaled:.6g}")
+        return math.copysign(number if number != abs(value) else 1.25 * abs(value), value)
+    whole = max(1, round(scaled))
+    return int(math.copysign(whole if whole != abs(value) else whole + 1, value))
+
+
+def _is_off(value: Any) -> bool:
+    return isinstance(value, bool) or not value or not math.isfinite(value)
 
 
 def _accepted(strategy: Strategy, params: Any) -> bool:
     try:
         lookback_start(strategy.lookback(params), strategy.intervals[0], 0)
-    except (InputError, StrategyError):
+    except Exception:
+        # The strategy's own code, on values its author did not choose.
         return False
     return True
 
