@@ -143,7 +143,8 @@ def _cuts(study: Study, most_rows: int) -> Iterator[tuple[tuple[int, int], tuple
         for a in range(0, study.n_params, together):
             yield (a, min(a + together, study.n_params)), (0, study.n_rules)
         return
-    slices = -(-per_point // most_rows)
+    # Whole rules, each with all its sides.
+    slices = -(-study.n_rules // (most_rows // len(study.what.sides)))
     for a in range(study.n_params):
         for k in range(slices):
             yield (a, a + 1), (study.n_rules * k // slices, study.n_rules * (k + 1) // slices)
