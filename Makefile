@@ -40,7 +40,7 @@ bench: $(STAMP)  ## run the benchmarks of tests/bench and print their tables
 	$(BIN)/python -m tests.bench
 
 lock: ## rewrite requirements.lock (needs uv)
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+	uv pip compile --universal --generate-hashes --python-version 3.11 \
 	  --all-extras --quiet pyproject.toml --output-file requirements.lock --custom-compile-command "make lock"
 
 clean:  ## remove the environment and caches, keep the data
