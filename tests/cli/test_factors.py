@@ -136,7 +136,7 @@ def test_a_file_that_exists_is_left_alone_unless_told(db, tmp_path):
     [
         ((), InputError, "name a strategy, or add --all-bars"),
         (("--all-bars", "--param", "a=1"), InputError, "--param belongs to a strategy"),
-        (("trend_day", "--param", "a"), InputError, "name=value, such as window=96, was 'a'"),
+        (("trend_day", "--param", "a"), InputError, "NAME=VALUE, such as --param window=96, was 'a'"),
         (("trend_dya",), UnknownNameError, "did you mean 'trend_day'"),
         (("--all-bars", "--factors", "atrr"), UnknownNameError, "unknown factor 'atrr'"),
         (("--all-bars", "--factors", "atr(0)", "--interval", "5m"), InputError, "at least 1, was 0"),

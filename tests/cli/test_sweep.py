@@ -129,7 +129,7 @@ def test_a_file_with_changes_and_a_table_for_people(data: Path, tmp_path: Path) 
         (("--strategy=trend_day", "--symbol=XRP/USDT", "--interval=1h"), "unknown symbol 'XRP/USDT'"),
         (("--strategy=trend_day", "--interval=1h"), "`symbols`"),
         ((*FLAGS, "--param=exit_windw=3"), "did you mean 'exit_window'"),
-        ((*FLAGS, "--param=window"), "name=value"),
+        ((*FLAGS, "--param=window"), "must be NAME=VALUE"),
         ((*FLAGS, "--param=window=3"), "given twice"),
         ((*FLAGS, "--param=trend_day.move=3"), "which is not named"),
         ((*FLAGS, "--param=exit_window=3:9"), "`sample`"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli.machine import print_json
+from toolkit.cli.pairs import pairs
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def backtest(
     result = run_backtest(
         strategy, symbol,
         interval=interval, start=start, end=end, exchange=exchange, base=base,
-        params=_pairs("--param", param or []), rules=given, costs=_pairs("--cost", cost or []),
+        params=pairs("--param", param or []), rules=given, costs=pairs("--cost", cost or []),
         notional=notional, compound=compound, db=db, strategies=strategies or None,
     )  # fmt: skip
     folder = result.save(out) if save else None
@@ -69,28 +70,6 @@ def _named(**options: str | None) -> dict[str, str]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _pairs(option: str, texts: list[str]) -> dict[str, Any]:
-    """Values of `NAME=VALUE` options: numbers and true or false as in TOML, everything else as text."""
-    out: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise InputError(f"{option} must be NAME=VALUE, such as {option} window=96, was {text!r}")
-        out[name.strip()] = _value(value.strip())
-    return out
-
-
-def _value(text: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
-
-
 def _rules(file: Path | None, texts: list[str]) -> dict[str, Any]:
     """Rules of a TOML file (its `[rules]` table, or all of it), and options over them."""
     table: dict[str, Any] = {}
@@ -102,7 +81,7 @@ def _rules(file: Path | None, texts: list[str]) -> dict[str, Any]:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"rules file {file} is not valid TOML: {error}") from None
         table = read.get("rules", read)
-    return table | _pairs("--rules", texts)
+    return table | pairs("--rules", texts)
 
 
 def _write_csv(result: "BacktestResult", folder: Path) -> list[Path]:

@@ -1,12 +1,12 @@
 """`toolkit factors`: the named factors, and tables of their values."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from toolkit.cli.machine import print_json
+from toolkit.cli.pairs import pairs
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def export(
     check_table_path(out, overwrite)
     specs = default_specs(interval) if factors is None else parse_specs(factors)
     found = None if strategy is None else get_strategy(strategy, modules or None)
-    params = None if found is None else found.params(_given(param or []))
+    params = None if found is None else found.params(pairs("--param", param or []))
     bars, first = _load(symbol, interval, (start, end), exchange, db, specs, found, params)
     rows, sides = _rows(bars, first, found, params, all_bars)
     columns: dict[str, Any] = {"ts": bars.ts[rows], "symbol": [bars.symbol] * len(rows)}
@@ -106,19 +106,6 @@ def _listing(interval: str) -> list[dict[str, Any]]:
             lookback = None
         rows.append({"name": name, "params": found.defaults, "lookback": lookback, "doc": found.doc})
     return rows
-
-
-def _given(pairs: list[str]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise InputError(f"--param must be written name=value, such as window=96, was {pair!r}")
-        try:
-            given[name.strip()] = json.loads(text)
-        except json.JSONDecodeError:
-            given[name.strip()] = text
-    return given
 
 
 def _load(

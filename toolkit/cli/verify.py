@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from toolkit.errors import InputError
+from toolkit.cli.pairs import pairs
 
 if TYPE_CHECKING:
     from toolkit.verify.cache import CacheReport
@@ -55,7 +55,7 @@ def lookahead(
     from dataclasses import replace
 
     config = _config(symbol, interval, start, end, points, seed=seed, strategies=strategies)
-    report = _lookahead(name, replace(config, params=_params(param)))
+    report = _lookahead(name, replace(config, params=pairs("--param", param)))
     _finish({"lookahead": _lookahead_json(report)} if json else _lookahead_text(report), report.ok)
 
 
@@ -142,22 +142,6 @@ def _config(
         points=points, seed=seed, symbol=symbol, start=start, end=end, intervals=intervals,
         modules=tuple(strategies) or None,
     )  # fmt: skip
-
-
-def _params(texts: list[str]) -> dict[str, Any]:
-    """Values of `--param`: numbers and true or false as in TOML, everything else as text."""
-    from tomllib import TOMLDecodeError, loads
-
-    out: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not name:
-            raise InputError(f"--param must be NAME=VALUE, such as --param window=96, was {text!r}")
-        try:
-            out[name] = loads(f"value = {value}")["value"]
-        except TOMLDecodeError:
-            out[name] = value
-    return out
 
 
 def _lookahead(name: str, config: "LookaheadConfig") -> "LookaheadReport":

@@ -43,9 +43,9 @@ def _range_of(name: str, text: str, numbers: list[tuple[str, str]], log: bool) -
 
 
 def value_of(text: str) -> Any:
-    """A number, true, false or plain text."""
+    """A number, true, false or plain text; nan and inf are read as numbers, to be refused as such."""
     try:
-        value = json.loads(text)
+        value = float(text) if text.strip().lower() in ("nan", "inf", "-inf") else json.loads(text)
     except json.JSONDecodeError:
         return text.strip()
     return value if isinstance(value, int | float) else text.strip()
@@ -57,7 +57,7 @@ def pairs_of(flag: str, pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name.strip() or not text.strip():
-            raise InputError(f"{flag} must be written name=value, such as window=48,96, was {pair!r}")
+            raise InputError(f"{flag} must be NAME=VALUE, such as {flag} window=96, was {pair!r}")
         if name.strip() in out:
             raise InputError(f"{flag} {name.strip()} is given twice; write its values with commas, window=48,96")
         out[name.strip()] = text
