@@ -1,7 +1,7 @@
 """Hop: find the next bar on which `step` could do anything, fold the bars between into the state, step there.
 
 Cost follows trades, not bars. Every function here only decides *where* the lifecycle is called; what happens there is
-`match`, `manage` and `decide` alone, so hopping equals stepping on every bar, bit for bit.
+`step` and `decide` alone, so hopping equals stepping on every bar, bit for bit.
 """
 
 import math
@@ -14,9 +14,8 @@ from toolkit.engine.lifecycle import (
     flat_leg,
     further,
     ignore_entries,
-    manage,
-    match,
     seen,
+    step,
 )
 from toolkit.engine.types import (
     ACCEPTED,
@@ -28,6 +27,7 @@ from toolkit.engine.types import (
     DistanceMode,
     LegSignals,
     LegState,
+    Managed,
     Market,
     Matched,
     Rules,
@@ -217,10 +217,8 @@ def bar_at(market: Market, t: int) -> Bar:
 
 
 @inlined
-def record_trade(state: LegState, t: int, matched: Matched, market: Market, trades: Records, counts: IntArray) -> None:
-    """Write the trade that closed on bar `t` (or, with reason 0, the one still open at the end, at its mark)."""
-    n = counts[N_TRADES]
-    counts[N_TRADES] = n + 1
+def record_trade(state: LegState, t: int, matched: Matched, market: Market, trades: Records, n: int) -> None:
+    """Write, as row `n`, the trade that closed on bar `t` (or, with reason 0, the one still open, at its mark)."""
     if n >= len(trades):
         return
     trade, row = state.trade, trades[n]
@@ -249,10 +247,8 @@ def record_trade(state: LegState, t: int, matched: Matched, market: Market, trad
 
 
 @inlined
-def open_signal(state: LegState, verdict: int, rules: Rules, signals_out: Records, counts: IntArray) -> None:
-    """Write the entry signal that was just decided; its end is filled in when it closes."""
-    n = counts[N_SIGNALS]
-    counts[N_SIGNALS] = n + 1
+def open_signal(state: LegState, verdict: int, rules: Rules, signals_out: Records, n: int) -> None:
+    """Write, as row `n`, the entry signal that was just decided; its end is filled in when it closes."""
     if n >= len(signals_out):
         return
     row, signal = signals_out[n], state.signal
@@ -270,9 +266,20 @@ def open_signal(state: LegState, verdict: int, rules: Rules, signals_out: Record
 
 
 @inlined
-def end_signal(state: LegState, t: int, end: int, signals_out: Records, counts: IntArray) -> None:
-    """Write the end of the leg's last entry signal; a leg keeps one at a time."""
-    n = counts[N_SIGNALS] - 1
+def signal_end(matched: Matched, managed: Managed) -> int:
+    """How the leg's entry signal ended on a bar that was stepped, 0 = it did not."""
+    if matched.exit_reason != 0:
+        return _END_TRADE
+    if matched.expired:
+        return _END_EXPIRED
+    if managed.cancelled:
+        return _END_EXIT_SIGNAL
+    return _END_TIMED_OUT if managed.timed_out else 0
+
+
+@inlined
+def end_signal(state: LegState, t: int, end: int, signals_out: Records, n: int) -> None:
+    """Write the end of the leg's last entry signal, row `n`; a leg keeps one at a time."""
     if 0 <= n < len(signals_out):
         signals_out[n]["end"] = end
         signals_out[n]["closed_t"] = t
@@ -284,33 +291,29 @@ def step_at(
     state: LegState, t: int, market: Market, signals: LegSignals, rules: Rules, costs: CostRates, notional: float,
     cursors: IntArray, counts: IntArray, trades: Records, signals_out: Records,
 ) -> LegState:  # fmt: skip
-    """`step` of one leg on base bar `t`, its records written between the phases.
+    """`step` and `decide` of one leg on base bar `t`, with their records.
 
     An accepted entry is sized here at a fixed notional, at the decision's close.
     """
     counts[N_STEPS] += 1
     bar = bar_at(market, t)
+    at = signal_at(t, bar.close, signals, rules, cursors)
     # The finer bars inside this one; no rows where there is no finer series.
     i = (t - market.t0) * market.fine_ratio
-    fine = market.fine[i : i + market.fine_ratio]
-    state, matched = match(state, bar, rules, costs, fine)
+    state, matched, managed = step(state, bar, at, rules, costs, market.fine[i : i + market.fine_ratio])
     if matched.exit_reason != 0:
-        record_trade(state, t, matched, market, trades, counts)
-        end_signal(state, t, _END_TRADE, signals_out, counts)
-    elif matched.expired:
-        end_signal(state, t, _END_EXPIRED, signals_out, counts)
-    at = signal_at(t, bar.close, signals, rules, cursors)
-    state, managed = manage(state, bar, at, rules, costs)
-    if managed.cancelled:
-        end_signal(state, t, _END_EXIT_SIGNAL, signals_out, counts)
-    elif managed.timed_out:
-        end_signal(state, t, _END_TIMED_OUT, signals_out, counts)
+        record_trade(state, t, matched, market, trades, counts[N_TRADES])
+        counts[N_TRADES] += 1
+    end = signal_end(matched, managed)
+    if end != 0:
+        end_signal(state, t, end, signals_out, counts[N_SIGNALS] - 1)
     if managed.proposed:
         verdict = ACCEPTED
         if len(signals.verdicts) > 0:
             verdict = int(signals.verdicts[cursors[0]])
         state = decide(state, bar, at, rules, verdict, notional / bar.close)
-        open_signal(state, verdict, rules, signals_out, counts)
+        open_signal(state, verdict, rules, signals_out, counts[N_SIGNALS])
+        counts[N_SIGNALS] += 1
     return state
 
 
@@ -323,7 +326,8 @@ def finish(
         signals_out[counts[N_SIGNALS] - 1]["ignored"] = state.signal.ignored
     if state.trade.active:
         mark = Matched(False, False, 0, market.close[end_t - 1 - market.t0], math.nan, 0.0, math.nan)
-        record_trade(state, end_t - 1, mark, market, trades, counts)
+        record_trade(state, end_t - 1, mark, market, trades, counts[N_TRADES])
+        counts[N_TRADES] += 1
 
 
 @kernel

@@ -1,7 +1,8 @@
 """The life of a trade: one step, one bar, one leg. The same compiled functions serve backtest, replay, dry and live.
 
 `match` is the broker's half (fills, stop, target); `manage` and `decide` are the strategy's half (trail, exits,
-entries, the verdict on an entry). `step` is the three in order. All are pure: state in, state out.
+entries, the verdict on an entry). `step` is the first two in order, `decide` ends the bar where an entry is proposed.
+All are pure: state in, state out.
 """
 
 import math
@@ -406,19 +407,15 @@ def decide(state: LegState, bar: Bar, at: SignalAt, rules: Rules, verdict: int, 
 
 @inlined
 def step(
-    state: LegState, bar: Bar, at: SignalAt, rules: Rules, costs: CostRates, decision: tuple[int, float, FloatArray]
+    state: LegState, bar: Bar, at: SignalAt, rules: Rules, costs: CostRates, fine: FloatArray
 ) -> tuple[LegState, Matched, Managed]:
-    """One closed bar of one leg, whole: match, manage and, where an entry is proposed, decide.
+    """One closed bar of one leg up to the decision: `match`, then `manage`. Every caller goes through here.
 
-    decision : (verdict, qty, fine) - what will be said of an entry proposed at this close, its quantity, and the finer
-    bars inside this bar (zero rows: none).
+    Where `Managed.proposed` says so the caller finds the verdict and the quantity (a portfolio asks all of its legs
+    first) and `decide` makes the bar whole.
+
+    fine : the finer bars inside this bar, zero rows where there are none.
     """
-    verdict, qty, fine = decision
     state, matched = match(state, bar, rules, costs, fine)
     state, managed = manage(state, bar, at, rules, costs)
-    if managed.proposed:
-        state = decide(state, bar, at, rules, verdict, qty)
     return state, matched, managed
-
-
-NO_FINE = np.empty((0, 4))

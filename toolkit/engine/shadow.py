@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from toolkit.compiled import kernel
-from toolkit.engine.hop import N_TRADES, bar_at, next_event, record_trade, signal_at
-from toolkit.engine.lifecycle import decide, flat_leg, manage, match
+from toolkit.engine.hop import bar_at, next_event, record_trade, signal_at
+from toolkit.engine.lifecycle import decide, flat_leg, step
 from toolkit.engine.types import ACCEPTED, TRADE, CostRates, LegSignals, Market, Matched, Rules
 from toolkit.types import IntArray, Records
 
@@ -34,7 +34,6 @@ def shadow_leg(
     trades : TRADE[k], written; a row whose entry never filled is left as it was.
     """
     rates, notional = costs
-    counts = np.zeros(3, np.int64)
     at_signal, cursors = np.zeros(2, np.int64), np.zeros(2, np.int64)
     end_t = market.t0 + len(market.open)
     for k in range(len(refused_t)):
@@ -43,25 +42,21 @@ def shadow_leg(
         at = signal_at(t, bar.close, signals, rules, at_signal)
         cursors[:] = at_signal
         state = decide(flat_leg(side), bar, at, rules, ACCEPTED, notional / bar.close)
-        counts[N_TRADES] = k
         while True:
             t, state = next_event(state, t, end_t, market, signals, rules, rates, cursors)
             if t >= end_t:
                 if state.trade.active:
                     mark = Matched(False, False, 0, market.close[end_t - 1 - market.t0], math.nan, 0.0, math.nan)
-                    record_trade(state, end_t - 1, mark, market, trades, counts)
+                    record_trade(state, end_t - 1, mark, market, trades, k)
                 break
             bar = bar_at(market, t)
-            i = (t - market.t0) * market.fine_ratio
-            state, matched = match(state, bar, rules, rates, market.fine[i : i + market.fine_ratio])
-            if matched.exit_reason != 0:
-                record_trade(state, t, matched, market, trades, counts)
-                break
-            if matched.expired:
-                break
             at = signal_at(t, bar.close, signals, rules, cursors)
-            state, managed = manage(state, bar, at, rules, rates)
-            if managed.cancelled:
+            i = (t - market.t0) * market.fine_ratio
+            state, matched, managed = step(state, bar, at, rules, rates, market.fine[i : i + market.fine_ratio])
+            if matched.exit_reason != 0:
+                record_trade(state, t, matched, market, trades, k)
+                break
+            if matched.expired or managed.cancelled:
                 break
 
 
