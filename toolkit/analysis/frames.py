@@ -4,8 +4,9 @@ Times are UTC. A decision has the time of its bar's close, the moment it is made
 exact for fills at the open, and for a stop or target inside the bar the bar that it happened in.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -38,6 +39,41 @@ class Naming:
     base_ms: int
     run_id: str = ""
 
+    def text(self, of: Callable[[Instance], str], n: int) -> pl.Series:
+        """What `of` says of the instance, in each of `n` rows."""
+        return _same(of(self.instance), n)
+
+    def take(self, rows: Any) -> "Naming":
+        """The naming of some of the rows: the same."""
+        return self
+
+
+@dataclass(frozen=True)
+class RowNaming:
+    """As `Naming`, where the rows of one frame are of several instances.
+
+    Attributes
+    ----------
+    instances : those that have rows.
+    member : int64[n], which of them each row is of. base_ms : int64[n], the base interval that its bars are counted in.
+    """
+
+    instances: tuple[Instance, ...]
+    member: IntArray
+    base_ms: IntArray
+    run_id: str = ""
+
+    def text(self, of: Callable[[Instance], str], n: int) -> pl.Series:
+        """What `of` says of each row's instance."""
+        return pl.Series([of(one) for one in self.instances], dtype=pl.String).gather(self.member)
+
+    def take(self, rows: Any) -> "RowNaming":
+        """The naming of some of the rows, by index or mask."""
+        return replace(self, member=self.member[rows], base_ms=self.base_ms[rows])
+
+
+AnyNaming: TypeAlias = Naming | RowNaming
+
 
 def pnl(trades: Records) -> FloatArray:
     """float64[n]: profit after fees and funding, money, added up in the order of `metrics.pnl_of`."""
@@ -57,7 +93,7 @@ def bars_held(trades: Records) -> IntArray:
     return held
 
 
-def trade_frame(trades: Records, naming: Naming, prediction: FloatArray | None = None) -> pl.DataFrame:
+def trade_frame(trades: Records, naming: AnyNaming, prediction: FloatArray | None = None) -> pl.DataFrame:
     """The `trades` table; `prediction` is the model's for each trade's signal.
 
     An open trade has exit_reason "open" and no exit; its profit is that of its mark, so the column adds up to equity.
@@ -70,19 +106,19 @@ def trade_frame(trades: Records, naming: Naming, prediction: FloatArray | None =
     profit = pnl(trades)
     with np.errstate(divide="ignore", invalid="ignore"):
         in_r = np.where(risk > 0.0, profit / risk, np.nan)
-    signal_ms = (trades["signal_t"] + 1) * naming.base_ms
-    one, n = naming.instance, len(trades)
+    n, base_ms = len(trades), _clock(naming)
+    signal_ms = (trades["signal_t"] + 1) * base_ms
     columns: dict[str, Any] = {
         "trade_id": trade_ids(naming, side, signal_ms),
-        "strategy": _same(one.strategy, n),
-        "instance": _same(one.id, n),
-        "params": _same(canonical_json(dict(one.params)), n),
-        "symbol": _same(one.symbol, n),
-        "interval": _same(one.interval, n),
+        "strategy": naming.text(lambda one: one.strategy, n),
+        "instance": naming.text(lambda one: one.id, n),
+        "params": naming.text(lambda one: canonical_json(dict(one.params)), n),
+        "symbol": naming.text(lambda one: one.symbol, n),
+        "interval": naming.text(lambda one: one.interval, n),
         "side": side_names(side),
         "signal_ts": _times(signal_ms),
-        "entry_ts": _times(trades["entry_t"] * naming.base_ms),
-        "exit_ts": _times(trades["exit_t"] * naming.base_ms, is_open),
+        "entry_ts": _times(trades["entry_t"] * base_ms),
+        "exit_ts": _times(trades["exit_t"] * base_ms, is_open),
         "entry_price": entry,
         "exit_price": _known(np.where(is_open, np.nan, trades["exit_price"])),
         "expected_entry_price": trades["expected_entry_price"],
@@ -110,14 +146,14 @@ def trade_frame(trades: Records, naming: Naming, prediction: FloatArray | None =
 
 
 def signal_frame(
-    signals: Records, naming: Naming, shadow_pnl: FloatArray | None = None, prediction: FloatArray | None = None
+    signals: Records, naming: AnyNaming, shadow_pnl: FloatArray | None = None, prediction: FloatArray | None = None
 ) -> pl.DataFrame:
     """The `signals` table: a row an entry signal; `prediction` is the model's for each.
 
     `reason` says how it closed: trade_closed, timed_out, refused, expired, exit_signal, null while live. `shadow_pnl`
     is what the trade of a refused signal would have made, null for accepted ones.
     """
-    n, base_ms = len(signals), naming.base_ms
+    n, base_ms = len(signals), _clock(naming)
     ts = (signals["t"] + 1) * base_ms
     # A trade closes, and an entry expires, on a bar's open or inside it; all else is decided at a close.
     at_open = (signals["end"] == SignalEnd.TRADE_CLOSED) | (signals["end"] == SignalEnd.EXPIRED)
@@ -125,7 +161,7 @@ def signal_frame(
     ends = [None if e == SignalEnd.LIVE else e.name.lower() for e in SignalEnd]
     columns = {
         "signal_id": trade_ids(naming, signals["side"], ts, "-signal"),
-        "instance": _same(naming.instance.id, n),
+        "instance": naming.text(lambda one: one.id, n),
         "ts": _times(ts),
         "side": side_names(signals["side"]),
         "prediction": _nothing(n, pl.Float64) if prediction is None else _known(prediction),
@@ -184,15 +220,20 @@ def _exposures(trades: Records, days: Calendar) -> tuple[FloatArray, FloatArray,
     return gross, net, np.bincount(day, minlength=n).astype(np.int64)
 
 
+def _clock(naming: AnyNaming) -> Any:
+    """Milliseconds of a base bar: one number, or one a row."""
+    return naming.base_ms
+
+
 def side_names(side: IntArray) -> pl.Series:
     return _words(["short", "long"], (side == LONG).astype(np.int64))
 
 
-def trade_ids(naming: Naming, side: IntArray, ts_ms: IntArray, suffix: str = "") -> pl.Series:
+def trade_ids(naming: AnyNaming, side: IntArray, ts_ms: IntArray, suffix: str = "") -> pl.Series:
     """`identity.trade_id` of each row, with what a signal's or an order's id has behind it."""
-    text = {"side": _words(["S", "L"], (side == LONG).astype(np.int64)), "ts": ts_ms}
-    pattern = f"{naming.instance.digest}-{{}}-{{}}{suffix}"
-    return pl.DataFrame(text).select(pl.format(pattern, "side", "ts").alias("id"))["id"]
+    digest = naming.text(lambda one: one.digest, len(side))
+    text = {"digest": digest, "side": _words(["S", "L"], (side == LONG).astype(np.int64)), "ts": ts_ms}
+    return pl.DataFrame(text).select(pl.format(f"{{}}-{{}}-{{}}{suffix}", "digest", "side", "ts").alias("id"))["id"]
 
 
 def _words(words: list[Any], index: IntArray) -> pl.Series:
