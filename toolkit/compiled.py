@@ -32,6 +32,11 @@ def inlined(function: _F) -> _F:
     return _compile(function, forceinline=True, _nrt=False)
 
 
+def expanded(function: _F) -> _F:
+    """Compile a function into each of its callers; it may make arrays and return them."""
+    return _compile(function, forceinline=True)
+
+
 def borrowing(function: _F) -> _F:
     """As `inlined`, but called: for loops that are long anyway."""
     return _compile(function, _nrt=False)

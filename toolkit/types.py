@@ -11,3 +11,5 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 ByteArray: TypeAlias = NDArray[np.uint8]
 # A structured array of records, its dtype named where it is made.
 Records: TypeAlias = np.ndarray[tuple[int], np.dtype[Any]]
+# One row of `Records`; numpy types its fields no further.
+Row: TypeAlias = Any

@@ -21,7 +21,8 @@ from toolkit.engine.market import first_t, prepare_market
 from toolkit.engine.rules import Columns, Costs, TradeRules, compile_rules
 from toolkit.engine.run import Prepared, prepare, run
 from toolkit.engine.types import LONG, ExitReason
-from toolkit.sweep.kernel import LONG_SIDE, figures, rule_table
+from toolkit.engine.rule_table import rule_table
+from toolkit.sweep.kernel import LONG_SIDE, figures
 from toolkit.types import BoolArray, FloatArray, Records
 
 COSTS = Costs(taker_rate=0.0005, maker_rate=0.0005, slippage_bps=1.0)

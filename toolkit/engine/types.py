@@ -32,6 +32,7 @@ class ExitReason(IntEnum):
     MAX_HOLD = 4
     RULE = 5
     TRAIL = 6
+    HALT = 7
 
 
 class SignalEnd(IntEnum):
@@ -43,6 +44,8 @@ class SignalEnd(IntEnum):
     REFUSED = 3
     EXPIRED = 4
     EXIT_SIGNAL = 5
+    UNPAID = 6
+    HALT = 7
 
 
 class Policy(IntEnum):

@@ -5,32 +5,11 @@ import numpy as np
 from toolkit.analysis.metrics import N_METRICS, Account, Calendar, new_scratch, summarise
 from toolkit.compiled import kernel
 from toolkit.engine.hop import N_TRADES, simulate_leg, simulate_pair
-from toolkit.engine.types import SIGNAL, TRADE, CostRates, LegSignals, Market, Rules
+from toolkit.engine.rule_table import rules_at
+from toolkit.engine.types import SIGNAL, TRADE, CostRates, LegSignals, Market
 from toolkit.types import FloatArray, IntArray, Records
 
-N_RULE_NUMBERS = len(Rules._fields) - 1
 LONG_SIDE, SHORT_SIDE, BOTH_SIDES = 0, 1, 2
-
-
-def rule_table(rules: list[Rules]) -> tuple[FloatArray, FloatArray]:
-    """Rules as arrays: float64[R, N_RULE_NUMBERS], and exit rules float64[R, K, 6] padded with rows that never hold."""
-    numbers = np.array([[float(x) for x in r[:-1]] for r in rules]).reshape(len(rules), N_RULE_NUMBERS)
-    depth = max((len(r.exit_rules) for r in rules), default=0)
-    exits = np.zeros((len(rules), depth, 6))
-    exits[:, :, 1] = np.inf
-    for row, r in zip(exits, rules, strict=True):
-        row[: len(r.exit_rules)] = r.exit_rules
-    return numbers, exits
-
-
-@kernel
-def rules_at(row: FloatArray, exits: FloatArray) -> Rules:
-    """One row of `rule_table` as `Rules`."""
-    return Rules(
-        int(row[0]), row[1], int(row[2]), int(row[3]), row[4], int(row[5]), int(row[6]), row[7], int(row[8]),
-        row[9] != 0.0, int(row[10]), int(row[11]), int(row[12]), int(row[13]), int(row[14]), row[15] != 0.0,
-        int(row[16]), int(row[17]), int(row[18]), int(row[19]), exits,
-    )  # fmt: skip
 
 
 @kernel

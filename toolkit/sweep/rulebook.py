@@ -72,7 +72,7 @@ class RuleBook:
         return TradeRules(**self.space.point(number), side=side)
 
     def table(self, numbers: IntArray) -> tuple[FloatArray, FloatArray]:
-        """`kernel.rule_table` of the rule points of these numbers."""
+        """`rule_table` of the rule points of these numbers."""
         out = np.tile(self._default, (len(numbers), 1))
         exits = np.tile(np.array(_NEVER), (len(numbers), self._depth, 1))
         if not self._exits:
