@@ -18,10 +18,10 @@ from toolkit.analysis.metrics import METRICS, make_calendar
 from toolkit.analysis.result import BacktestResult
 from toolkit.bars.series import Bars
 from toolkit.engine.market import first_t, prepare_market
+from toolkit.engine.rule_table import rule_table
 from toolkit.engine.rules import Columns, Costs, TradeRules, compile_rules
 from toolkit.engine.run import Prepared, prepare, run
 from toolkit.engine.types import LONG, ExitReason
-from toolkit.engine.rule_table import rule_table
 from toolkit.sweep.kernel import LONG_SIDE, figures
 from toolkit.types import BoolArray, FloatArray, Records
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.sweep.series import five_minutes, table
 from toolkit.engine.identity import canonical_json
+from toolkit.engine.rule_table import rule_table
 from toolkit.engine.rules import compile_rules
 from toolkit.sweep.experiment import Experiment, resolve
-from toolkit.engine.rule_table import rule_table
 from toolkit.sweep.rulebook import RuleBook
 
 EXITS = [
