@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import polars as pl
 
-from toolkit.analysis.frames import Naming, signal_frame
+from toolkit.analysis.frames import AnyNaming, signal_frame
 from toolkit.bars.series import Bars
 from toolkit.factors.table import FactorSpec, default_specs, factor_table
 from toolkit.types import FloatArray, IntArray, Records
@@ -21,7 +21,7 @@ def signal_bar(bars: Bars, t: IntArray) -> IntArray:
 
 
 def entry_factors(
-    bars: Bars, runs: Sequence[tuple[Records, Naming]], specs: Iterable[FactorSpec | str] | None = None
+    bars: Bars, runs: Sequence[tuple[Records, AnyNaming]], specs: Iterable[FactorSpec | str] | None = None
 ) -> pl.DataFrame:
     """A row an entry signal, a column a factor, as known when the signal was decided; null where history is too short.
 
