@@ -12,8 +12,7 @@ import numpy as np
 
 from toolkit.analysis.metrics import METRICS
 from toolkit.bars.intervals import interval_ms
-from toolkit.bars.moments import to_ms
-from toolkit.bars.series import utc
+from toolkit.bars.moments import check_range, to_ms
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.rules import SIDES, Costs, TradeRules, costs_from, needs_stop, rules_from
 from toolkit.errors import InputError, UnknownNameError
@@ -87,7 +86,7 @@ class Experiment:
             interval_ms(interval)
         for name in ("symbols", "intervals"):
             _once(name, getattr(self, name))
-        _check_range(self.start, self.end)
+        check_range(*(None if m is None else to_ms(m, what) for what, m in (("start", self.start), ("end", self.end))))
         money = self.notional
         if isinstance(money, bool) or not isinstance(money, int | float) or not 0 < money < math.inf:
             raise InputError(f"`notional` must be a positive amount of money, was {money!r}")
@@ -296,10 +295,3 @@ def _once(name: str, values: Sequence[str]) -> None:
     twice = sorted({v for v in values if values.count(v) > 1})
     if twice:
         raise InputError(f"`{name}` must name each once, {twice[0]!r} is there twice")
-
-
-def _check_range(start: str | None, end: str | None) -> None:
-    start_ms = None if start is None else to_ms(start, "start")
-    end_ms = None if end is None else to_ms(end, "end")
-    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-        raise InputError(f"start must be before end, was {utc(start_ms)} and end {utc(end_ms)}")
