@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from toolkit.analysis.runs import Run, durable
+from toolkit.analysis.runs import Run
 from toolkit.analysis.svg import area_chart
 from toolkit.analysis.texts import DEFINITIONS, HEADLINE, SYNTHETIC, figure, label
+from toolkit.durable import durable
 from toolkit.errors import RunError
 
 if TYPE_CHECKING:

@@ -26,6 +26,8 @@ import polars as pl
 from toolkit import kernel_cache, settings
 from toolkit.bars.columns import fingerprint
 from toolkit.bars.series import Bars, utc
+from toolkit.durable import durable as durable
+from toolkit.durable import is_draft
 from toolkit.errors import RunError, UnknownNameError
 
 INFO_FILE = "run.json"
@@ -233,7 +235,11 @@ class RunWriter:
         self._write_info()
         with self._writing():
             for file in self.folder.rglob("*"):
-                _sync(file)
+                # A process that was killed leaves its draft in the folder of a run that is resumed.
+                if is_draft(file):
+                    file.unlink()
+                else:
+                    _sync(file)
             _sync(self.folder)
             self.folder.rename(self.final)
             _sync(self.root)
@@ -265,22 +271,6 @@ class RunWriter:
                 f"run {self.run_id} cannot be written in {self.root}: {why}; make room, or point LOCKSTEP_DATA to "
                 f"another folder ({kept})"
             ) from error
-
-
-@contextlib.contextmanager
-def durable(path: Path) -> Iterator[Any]:
-    """A binary file that is renamed to `path` once it is on disk; when the block raises, there is no file."""
-    half = path.with_name(f".{path.name}.tmp")
-    try:
-        with half.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            half.unlink(missing_ok=True)
-        raise
 
 
 def write_csv(path: Path, frame: pl.DataFrame) -> None:

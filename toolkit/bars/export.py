@@ -1,7 +1,5 @@
 """Bars into files that `toolkit data import` reads back unchanged."""
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -9,6 +7,7 @@ import polars as pl
 
 from toolkit.bars.columns import COLUMNS
 from toolkit.bars.series import Bars
+from toolkit.durable import durable
 from toolkit.errors import InputError
 
 Format: TypeAlias = Literal["parquet", "csv"]
@@ -32,16 +31,12 @@ def export_bars(bars: Bars, path: Path, format: Format) -> int:
     if format not in ("parquet", "csv"):
         raise InputError(f"format must be 'parquet' or 'csv', was {format!r}")
     table = pl.DataFrame({name: getattr(bars, name)[~bars.filled] for name in COLUMNS})
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        if format == "csv":
-            table.write_csv(draft)
-        else:
-            table.write_parquet(draft)
-        draft.replace(path)
+        with durable(path) as file:
+            if format == "csv":
+                table.write_csv(file)
+            else:
+                table.write_parquet(file)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path} cannot be written ({error}); check its folder, permissions and free space") from None
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
     return len(table)

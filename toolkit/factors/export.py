@@ -1,7 +1,5 @@
 """A table of columns into a CSV or Parquet file."""
 
-import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from toolkit.durable import durable
 from toolkit.errors import InputError
 
 SUFFIXES = (".csv", ".parquet")
@@ -44,16 +43,12 @@ def write_table(path: Path, columns: Mapping[str, NDArray[Any] | Sequence[str]])
             one = one.fill_nan(None)
         series.append(one)
     table = pl.DataFrame(series)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        if path.suffix == ".csv":
-            table.write_csv(draft, datetime_format="%Y-%m-%dT%H:%M:%SZ")
-        else:
-            table.write_parquet(draft)
-        draft.replace(path)
+        with durable(path) as file:
+            if path.suffix == ".csv":
+                table.write_csv(file, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+            else:
+                table.write_parquet(file)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path} cannot be written ({error}); check its folder, permissions and free space") from None
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
     return len(table)

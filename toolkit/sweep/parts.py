@@ -1,6 +1,5 @@
 """Parquet parts of an unfinished sweep, and the tables that are put together from them piece by piece."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import BinaryIO
 import polars as pl
 import pyarrow.parquet as pq
 
+from toolkit.durable import durable
 from toolkit.errors import RunError
 from toolkit.sweep.plan import Plan, Unit
 
@@ -56,21 +56,13 @@ class Pieces:
 @contextmanager
 def stored(file: Path) -> Iterator[BinaryIO]:
     """A file that takes its name once it is whole; a failure to write is a `RunError` that says why."""
-    half = file.with_name(f".{file.name}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with half.open("wb") as out:
+        with durable(file) as out:
             yield out
-            out.flush()
-            os.fsync(out.fileno())
-        half.replace(file)
     except (OSError, pl.exceptions.PolarsError) as error:
-        half.unlink(missing_ok=True)
         why = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise RunError(
             f"{file.name} of the sweep cannot be written in {file.parent}: {why}; make room, or point LOCKSTEP_DATA "
             f"to another folder (what is finished is kept for --resume)"
         ) from error
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
