@@ -4,7 +4,9 @@ A strategy is one file: a `Params` NamedTuple with defaults and one function fro
 `@strategy`. The same function is called on years of history and, live, on a window of exactly its lookback.
 """
 
+import contextlib
 import importlib
+import importlib.util
 import inspect
 import math
 import pkgutil
@@ -43,6 +45,10 @@ class Signals(NamedTuple):
     stop_distance: FloatArray
     target_distance: FloatArray
 
+
+# Compiled code counts in int64, and a minute or a bar is 60,000 ms or more there: a larger number would wrap around
+# unseen. An epoch in milliseconds is within.
+LARGEST_INT = 10**13
 
 # An int is a number of closed bars of the signal interval. A mapping names it per interval: {"signal": 240, "1d": 3}
 # is 240 signal bars and three closed daily bars; "1d": 0 is the day so far.
@@ -189,6 +195,10 @@ def _as_type(strategy: str, name: str, value: Any, wanted: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"parameter {name!r} of {strategy} must be a finite number, was {value!r}")
     kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+    largest = LARGEST_INT if int in kinds else sys.float_info.max
+    if isinstance(value, int | float) and abs(value) > largest and not (type(value) is float and float in kinds):
+        text = repr(value) if abs(value) < 10**40 else "far beyond"
+        raise InputError(f"parameter {name!r} of {strategy} must be from {-largest:g} to {largest:g}, was {text}")
     if type(value) in kinds:
         return value
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
@@ -213,7 +223,15 @@ def type_name(wanted: Any) -> str:
 
 
 _REGISTRY: dict[str, Strategy] = {}
-_LOADED: set[tuple[str, ...]] = set()
+# Modules that were loaded -> those of their files that cannot be imported.
+_BROKEN: dict[tuple[str, ...], dict[str, StrategyError]] = {}
+
+
+class _NameTakenError(StrategyError):
+    def __init__(self, name: str, by: Path, file: Path) -> None:
+        super().__init__(f"strategy name {name!r} is taken by {by}; rename the one in {file}")
+        self.name = name
+
 
 SignalFunction: TypeAlias = Callable[[Bars, Any], Signals]
 
@@ -241,7 +259,7 @@ def strategy(
             interval_ms(interval)
         known, file = _REGISTRY.get(name), Path(inspect.getfile(function))
         if known is not None and known.source_file != file:
-            raise StrategyError(f"strategy name {name!r} is taken by {known.source_file}; rename the one in {file}")
+            raise _NameTakenError(name, known.source_file, file)
         _REGISTRY[name] = Strategy(
             name, function, params_type, tuple(intervals), lookback, tuple(peers), tuple(native),
             inspect.getdoc(function) or "",
@@ -255,19 +273,18 @@ def load_strategies(modules: Iterable[str] | None = None) -> dict[str, Strategy]
     """Import the strategy modules (packages with all their submodules) and return the registry, by name.
 
     `modules` defaults to `[tool.lockstep] strategies` of the nearest `pyproject.toml`. Compiled code is cached under a
-    hash of their sources. A module that cannot be imported is a `StrategyError` that names the file and line.
+    hash of their sources. A file that cannot be imported is left out, and said by `broken_strategies`; it is tried
+    again by the next call. A named module that cannot be found is a `StrategyError`.
     """
-    names = tuple(modules) if modules is not None else settings.strategy_modules()
-    if names in _LOADED:
-        return dict(_REGISTRY)
-    root = str(settings.project_root())
-    if root not in sys.path:
-        sys.path.insert(0, root)
-    kernel_cache.activate(names)
-    for name in names:
-        _import_tree(name)
-    _LOADED.add(names)
-    return dict(_REGISTRY)
+    names = _module_names(modules)
+    return _load(names, again=bool(_BROKEN.get(names)))
+
+
+def broken_strategies(modules: Iterable[str] | None = None) -> dict[str, StrategyError]:
+    """Modules that `load_strategies` left out as they cannot be imported, each with its error in one sentence."""
+    names = _module_names(modules)
+    _load(names)
+    return dict(_BROKEN[names])
 
 
 def registered() -> dict[str, Strategy]:
@@ -276,36 +293,77 @@ def registered() -> dict[str, Strategy]:
 
 
 def get_strategy(name: str, modules: Iterable[str] | None = None) -> Strategy:
-    """The strategy of that name, or `UnknownNameError` with the nearest names."""
-    names = tuple(modules) if modules is not None else settings.strategy_modules()
-    known = load_strategies(names)
+    """The strategy of that name; `UnknownNameError` with the nearest names, and with the files that are broken.
+
+    Raises
+    ------
+    StrategyError : a second file holds a strategy of this name.
+    """
+    names = _module_names(modules)
+    known = _load(names)
     if name not in known:
         # Its file may be newer than what a notebook loaded at its start.
-        _LOADED.discard(names)
         importlib.invalidate_caches()
-        known = load_strategies(names)
+        known = _load(names, again=True)
+    broken = _BROKEN[names].values()
+    for error in broken:
+        if isinstance(error, _NameTakenError) and error.name == name:
+            raise error
     if name not in known:
-        raise UnknownNameError("strategy", name, known)
+        remedy = f"({'; '.join(str(error) for error in broken)})" if broken else ""
+        raise UnknownNameError("strategy", name, known, remedy)
     return known[name]
 
 
-def _import_tree(name: str) -> None:
+def _module_names(modules: Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(modules) if modules is not None else settings.strategy_modules()
+
+
+def _load(names: tuple[str, ...], again: bool = False) -> dict[str, Strategy]:
+    if names in _BROKEN and not again:
+        return dict(_REGISTRY)
+    root = str(settings.project_root())
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    kernel_cache.activate(names)
+    broken: dict[str, StrategyError] = {}
+    for name in names:
+        _import_tree(name, broken)
+    _BROKEN[names] = broken
+    return dict(_REGISTRY)
+
+
+def _import_tree(name: str, broken: dict[str, StrategyError]) -> None:
+    """Import a module with its submodules; one that raises is added to `broken`, and its strategies are forgotten."""
     try:
         module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
+    except (Exception, SystemExit) as error:
+        for known in [s for s in _REGISTRY.values() if s.function.__module__ == name]:
+            del _REGISTRY[known.name]
+        broken[name] = _import_error(name, error)
+        return
+    for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
+        if not info.name.startswith("_"):
+            _import_tree(f"{name}.{info.name}", broken)
+
+
+def _import_error(name: str, error: BaseException) -> StrategyError:
+    if isinstance(error, StrategyError):
+        return error
+    if isinstance(error, ModuleNotFoundError):
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise StrategyError(
                 f"strategy module {name!r} cannot be found; name an importable module with --strategies or in "
                 f"pyproject.toml's [tool.lockstep] strategies"
             ) from None
-        raise StrategyError(f"strategy module {name!r} needs {error.name!r}, which is not installed") from error
-    except Exception as error:
-        if isinstance(error, StrategyError):
-            raise
-        raise StrategyError(f"strategy module {name!r} raised {type(error).__name__}: {error}") from error
-    for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
-        if not info.name.startswith("_"):
-            _import_tree(f"{name}.{info.name}")
+        return StrategyError(f"strategy module {name!r} needs {error.name!r}, which is not installed")
+    where = ""
+    with contextlib.suppress(ImportError):
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None and not isinstance(error, SyntaxError):
+            where = f" ({traceback_line(error, Path(spec.origin))})"
+    text = " ".join(str(error).split())
+    return StrategyError(f"strategy module {name!r} raised {type(error).__name__}: {text}{where}")
 
 
 # `@tk.strategy(...)`

@@ -188,7 +188,7 @@ def test_a_strategy_that_breaks_the_contract_is_refused(
     module = f"lab_{tmp_path.name}".replace("-", "_")
     (tmp_path / f"{module}.py").write_text(BROKEN.format(line=line))
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(toolkit.strategy, "_LOADED", set())
+    monkeypatch.setattr(toolkit.strategy, "_BROKEN", {})
     monkeypatch.setattr(toolkit.strategy, "_REGISTRY", {})
     monkeypatch.setenv("LOCKSTEP_CACHE_DIR", str(tmp_path / "kernels"))
     found = toolkit_cli.refused("broken", *GIVEN[1:], "--strategies", module)

@@ -13,7 +13,7 @@ import toolkit.strategy
 from tests.strategies.cases import bars_of
 from toolkit.cli.strategies import app
 from toolkit.errors import InputError, UnknownNameError
-from toolkit.strategy import Strategy, get_strategy, load_strategies
+from toolkit.strategy import Strategy, broken_strategies, get_strategy, load_strategies
 
 FIVE = {
     "open_range_breakout",
@@ -47,7 +47,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LOCKSTEP_CACHE_DIR", str(tmp_path / "kernels"))
     monkeypatch.setattr(sys, "path", list(sys.path))
     # Each command is a process of its own: what one test loads must not be known in the next.
-    monkeypatch.setattr(toolkit.strategy, "_LOADED", set())
+    monkeypatch.setattr(toolkit.strategy, "_BROKEN", {})
     monkeypatch.setattr(toolkit.strategy, "_REGISTRY", {})
     return folder
 
@@ -55,7 +55,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def load_afresh() -> dict[str, Strategy]:
     """The registry as another process would see it."""
     importlib.invalidate_caches()
-    toolkit.strategy._LOADED.clear()
+    toolkit.strategy._BROKEN.clear()
     return load_strategies()
 
 
@@ -173,11 +173,59 @@ def test_template_is_tidy_code() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_broken_strategy_is_one_sentence(lab: Path) -> None:
-    (lab / "broken.py").write_text("1 / 0\n")
-    error = refused()
-    assert "broken" in str(error)
-    assert "ZeroDivisionError" in str(error)
+BROKEN = {
+    "raises": ("1 / 0\n", "raised ZeroDivisionError: division by zero (raises.py:1)"),
+    "half_written": ("def f(:\n", "raised SyntaxError: "),
+    "stops": ("raise SystemExit('bye')\n", "raised SystemExit: bye (stops.py:1)"),
+    "lacks": ("import no_such_library\n", "needs 'no_such_library', which is not installed"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_file_leaves_the_others_at_work(lab: Path, broken: str) -> None:
+    text, said = BROKEN[broken]
+    run("new", "good_idea")
+    (lab / f"{broken}.py").write_text(text)
+    load_afresh()
+    listed = run("--json")
+    assert listed.exit_code == 0
+    assert [one["name"] for one in json.loads(listed.stdout)] == ["good_idea"]
+    (line,) = listed.stderr.splitlines()
+    assert f"{lab.name}.{broken}" in line
+    assert said in line
+    assert run("show", "good_idea").exit_code == 0
+    assert list(broken_strategies()) == [f"{lab.name}.{broken}"]
+    error = refused("show", broken)
+    assert isinstance(error, UnknownNameError)
+    assert said in str(error)
+
+
+def test_a_strategy_of_a_file_that_breaks_after_it_is_not_there_and_a_mended_file_is(lab: Path) -> None:
+    run("new", "late_idea")
+    file = lab / "late_idea.py"
+    whole = file.read_text()
+    file.write_text(whole + "\nraise ValueError('two\\nlines')\n")
+    assert load_afresh() == {}
+    assert "ValueError: two lines (late_idea.py:" in str(refused("show", "late_idea"))
+    assert run().stdout == ""
+    file.write_text(whole + "\n# mended, and of another length than the broken one\n")
+    assert set(load_strategies()) == {"late_idea"}
+    assert broken_strategies() == {}
+
+
+def test_a_package_that_breaks_is_named_too(lab: Path) -> None:
+    (lab / "__init__.py").write_text("import no_such_library\n")
+    result = run()
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no_such_library" in result.stderr
+
+
+def test_one_name_in_two_files_is_refused_whichever_came_first(lab: Path) -> None:
+    run("new", "my_idea")
+    (lab / "the_copy.py").write_text((lab / "my_idea.py").read_text())
+    load_afresh()
+    assert "'my_idea' is taken by" in run().stderr
+    assert f"rename the one in {lab / 'the_copy.py'}" in str(refused("show", "my_idea"))
 
 
 def test_a_notebook_sees_a_strategy_made_after_it_loaded_the_others(lab: Path) -> None:

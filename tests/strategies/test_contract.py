@@ -5,11 +5,12 @@ from typing import Any, NamedTuple, Optional
 
 import pytest
 
+from tests.strategies.cases import PACKAGE
 from toolkit.analysis.history import history_start
 from toolkit.bars.intervals import DAY_MS, MINUTE_MS
 from toolkit.engine.rules import TradeRules
 from toolkit.errors import InputError, StrategyError, UnknownNameError
-from toolkit.strategy import Strategy, lookback_start, type_name
+from toolkit.strategy import Strategy, broken_strategies, lookback_start, type_name
 
 
 class Params(NamedTuple):
@@ -87,6 +88,26 @@ def test_a_parameter_of_several_types_takes_any_of_them(name: str, given: Any, v
 def test_a_parameter_of_the_wrong_type_or_not_finite_is_refused(name: str, given: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         declared(lambda p: 1).params({name: given})
+
+
+@pytest.mark.parametrize("given", [10**13 + 1, -(10**13) - 1, 10**20, 1e20, 2**63, 10**200])
+@pytest.mark.parametrize("name", ["window", "maybe"])
+def test_a_number_that_compiled_code_cannot_count_to_is_refused(name: str, given: float) -> None:
+    with pytest.raises(InputError, match=rf"parameter '{name}' of mine must be from -1e\+13 to 1e\+13, was \S+"):
+        declared(lambda p: 1).params({name: given})
+
+
+def test_the_largest_numbers_are_taken() -> None:
+    mine = declared(lambda p: 1)
+    assert mine.params({"window": 10**13}).window == mine.params({"window": 1e13}).window == 10**13
+    assert mine.params({"width": 10**20}).width == 1e20
+    assert mine.params({"width": 1e300}).width == 1e300
+    with pytest.raises(InputError, match=r"parameter .width. of mine must be from .* was far beyond"):
+        mine.params({"width": 10**400})
+
+
+def test_no_strategy_of_the_project_is_broken() -> None:
+    assert broken_strategies([PACKAGE]) == {}
 
 
 def test_type_names_are_as_written() -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import keyword
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,8 @@ def strategies(
 ) -> None:
     """List the strategies: parameters with defaults, intervals, lookback, and what each one trades.
 
+    A file that cannot be imported is named on stderr with its error; the others are listed.
+
     \b
     Examples:
       toolkit strategies
@@ -46,15 +47,18 @@ def strategies(
     context.obj = _Options(json, modules)
     if context.invoked_subcommand is not None:
         return
-    from toolkit.strategy import load_strategies
+    from toolkit.strategy import broken_strategies, load_strategies
 
     found = load_strategies(modules or None)
+    broken = broken_strategies(modules or None)
+    for module, error in broken.items():
+        typer.echo(f"left out: {module}: {error}", err=True)
     described = [describe(found[name]) for name in sorted(found)]
     if json:
         print_json([{key: value for key, value in one.items() if key != "doc"} for one in described])
     elif described:
         typer.echo("\n\n".join(_listed(one) for one in described))
-    else:
+    elif not broken:
         typer.echo("no strategies yet; start one with: toolkit strategies new my_idea")
 
 
@@ -97,17 +101,17 @@ def new(
     Example:
       toolkit strategies new my_idea
     """
+    from toolkit.durable import durable
+
     named = _modules(context, modules)
     _check_name(name)
     file = _package_folder(named) / f"{name}.py"
     _refuse_taken(name, file, named)
     text = (files("toolkit.cli") / "strategy_template.py.txt").read_text(encoding="utf-8")
-    half_written = file.with_suffix(f".py.{os.getpid()}.tmp")
     try:
-        half_written.write_text(text.replace("STRATEGY_NAME", name), encoding="utf-8")
-        half_written.replace(file)
+        with durable(file) as out:
+            out.write(text.replace("STRATEGY_NAME", name).encode())
     except OSError as error:
-        half_written.unlink(missing_ok=True)
         raise InputError(f"cannot write {file}: {error.strerror}; make room or choose another package") from None
     if json or context.obj.json:
         print_json({"name": name, "file": str(file)})

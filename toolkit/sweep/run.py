@@ -14,6 +14,7 @@ from toolkit.bars.series import Bars
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.identity import canonical_json
 from toolkit.errors import InputError, RunError, UnknownNameError
+from toolkit.strategy import broken_strategies
 from toolkit.sweep.experiment import Experiment
 from toolkit.sweep.local import run_units
 from toolkit.sweep.parts import join_parts
@@ -164,6 +165,8 @@ def _announce(experiment: Experiment, plan: Plan) -> None:
     """What is about to be run, on stderr."""
     for name, interval in plan.skipped:
         print(f"left out: {name} on {interval}, an interval that it is not meant for", file=sys.stderr)
+    for error in broken_strategies().values():
+        print(f"left out: {error}", file=sys.stderr)
     series = len({(study.symbol, study.interval) for study in plan.studies})
     print(
         f"{experiment.name}: {plan.rows:,} combinations, {len(plan.studies)} studies on {series} series",

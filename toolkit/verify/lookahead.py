@@ -18,7 +18,7 @@ from toolkit.bars.intervals import interval_ms
 from toolkit.bars.moments import Moment
 from toolkit.bars.series import Bars
 from toolkit.errors import InputError
-from toolkit.strategy import Strategy, get_strategy, load_strategies
+from toolkit.strategy import Strategy, broken_strategies, get_strategy, load_strategies
 from toolkit.verify.bits import differing
 from toolkit.verify.needed import smallest_lookback
 from toolkit.verify.noise import NoiseFuture
@@ -116,7 +116,8 @@ def verify_lookahead(
     chosen = series or find_series(strategies, config.symbol, config.start, config.end)
     if config.params and len(strategies) != 1:
         raise InputError(f"parameters ({', '.join(config.params)}) are those of one strategy; name it")
-    report = LookaheadReport(chosen.source, skipped=list(chosen.skipped))
+    broken = [] if wanted else [str(error) for error in broken_strategies(config.modules).values()]
+    report = LookaheadReport(chosen.source, skipped=[*broken, *chosen.skipped])
     share = -(-config.points // len(chosen.bars))
     varied: _Varied = {}
     held = 0
