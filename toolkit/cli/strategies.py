@@ -51,8 +51,8 @@ def strategies(
 
     found = load_strategies(modules or None)
     broken = broken_strategies(modules or None)
-    for module, error in broken.items():
-        typer.echo(f"left out: {module}: {error}", err=True)
+    for error in broken.values():
+        typer.echo(f"left out: {error}", err=True)
     described = [describe(found[name]) for name in sorted(found)]
     if json:
         print_json([{key: value for key, value in one.items() if key != "doc"} for one in described])
