@@ -8,10 +8,18 @@ _MOVING_SECS, _PLAIN_SECS = 0.2, 10.0
 
 
 class Progress:
-    """Counts rows done of `total`; a resumed run begins with `done` of them."""
+    """Counts rows done of `total`, each a `unit`; a resumed run begins with `done` of them."""
 
-    def __init__(self, total: int, done: int = 0, *, shown: bool = True, stream: TextIO | None = None) -> None:
-        self.total, self.done, self._first = total, done, done
+    def __init__(
+        self,
+        total: int,
+        done: int = 0,
+        *,
+        shown: bool = True,
+        stream: TextIO | None = None,
+        unit: str = "combinations",
+    ) -> None:
+        self.total, self.done, self._first, self._unit = total, done, done, unit
         self._stream = stream or sys.stderr
         self._shown = shown
         self._moving = self._stream.isatty()
@@ -47,7 +55,7 @@ class Progress:
             left = f", {clock((self.total - self.done) * each)} left"
         share = 100.0 * self.done / self.total if self.total else 100.0
         return (
-            f"{self.done:,} of {self.total:,} combinations ({share:.0f} %), {rate:,.0f} a second, "
+            f"{self.done:,} of {self.total:,} {self._unit} ({share:.0f} %), {rate:,.0f} a second, "
             f"{clock(elapsed_secs)} so far{left}"
         )
 

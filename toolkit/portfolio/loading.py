@@ -1,0 +1,234 @@
+"""Members with their bars and their legs' events, ready to be simulated: `load_members`."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from toolkit.analysis.history import Span, check_interval, history_start, load_finer, require_traded
+from toolkit.bars.intervals import interval_ms
+from toolkit.bars.load import load_bars
+from toolkit.bars.moments import Moment, to_ms
+from toolkit.bars.series import Bars
+from toolkit.bars.symbols import canonical_symbol
+from toolkit.engine.identity import Instance, canonical_json
+from toolkit.engine.run import Prepared, prepare
+from toolkit.errors import InputError, UnknownNameError
+from toolkit.portfolio.members import Member, check_once, instance_of
+from toolkit.strategy import Strategy, get_strategy
+from toolkit.sweep.local import default_jobs
+from toolkit.sweep.progress import Progress
+from toolkit.sweep.room import FACTOR_BYTES
+
+
+@dataclass(frozen=True)
+class LoadedMember:
+    """A member that can be simulated.
+
+    Attributes
+    ----------
+    bars : signal-interval bars, warm-up included. `bars.base` is the clock that orders fill on, one object for all
+        members of one exchange, symbol and base.
+    prepared : market, rules, rates and each side's events. The strategy's arrays themselves are not kept.
+    """
+
+    member: Member
+    instance: Instance
+    bars: Bars
+    prepared: Prepared
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A member with its strategy looked up; `place` is its position in what the caller gave."""
+
+    place: int
+    member: Member
+    instance: Instance
+    strategy: Strategy
+    params: Any
+
+
+def load_members(
+    members: Iterable[Member],
+    *,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    db: Path | str | None = None,
+    strategies: Iterable[str] | None = None,
+    bars: Mapping[str, Bars] | None = None,
+    jobs: int | None = None,
+    progress: bool = False,
+) -> list[LoadedMember]:
+    """Bars and events of every member, in the order given.
+
+    The stored bars of an exchange, symbol and base are loaded once, from as far before `start` as the longest lookback
+    of any of its members reaches. Signals are made once for members that differ in rules or side alone.
+
+    Parameters
+    ----------
+    start, end : first moment that is traded, and the first that is left out (UTC); None = all that is stored. A symbol
+        that was listed later, or ends earlier, is traded while it has bars.
+    db : the database, `bars.duckdb` in the data folder unless named.
+    strategies : modules that hold strategies, default as in pyproject.toml.
+    bars : series in memory by symbol, instead of the store's.
+    jobs : threads, default the cores that this process may use. progress : say on stderr how far it is.
+
+    Raises
+    ------
+    InputError and its kinds : no members, one twice, unknown names, bars that do not reach into the period, a strategy
+    that raises or returns wrong arrays; names the instance. StoreError : the database cannot be used.
+    """
+    span = Span(start, end, db=db)
+    workers = default_jobs() if jobs is None else jobs
+    if workers < 1:
+        raise InputError(f"`jobs` must be at least 1, was {workers}")
+    asked = _resolve(tuple(members), tuple(strategies) if strategies is not None else None)
+    given = None if bars is None else {canonical_symbol(symbol): one for symbol, one in bars.items()}
+    shown = Progress(len(asked), shown=progress, unit="instances")
+    loaded: dict[int, LoadedMember] = {}
+    with ThreadPoolExecutor(workers, thread_name_prefix="members") as pool:
+        for group in _groups(asked):
+            for one, found in _Group(group, span, given).prepare(pool, shown):
+                loaded[one.place] = LoadedMember(one.member, one.instance, found[0], found[1])
+    shown.close()
+    return [loaded[k] for k in range(len(asked))]
+
+
+def _resolve(members: Sequence[Member], modules: Sequence[str] | None) -> list[_Asked]:
+    if not members:
+        raise InputError("a portfolio needs at least one instance, was given none")
+    known = {name: get_strategy(name, modules) for name in dict.fromkeys(m.strategy for m in members)}
+    check_once(members)
+    asked = []
+    for place, member in enumerate(members):
+        strategy = known[member.strategy]
+        instance = instance_of(member, strategy)
+        with _naming(instance):
+            check_interval(strategy, member.interval)
+        asked.append(_Asked(place, member, instance, strategy, strategy.params(member.params)))
+    return asked
+
+
+def _groups(asked: Sequence[_Asked]) -> list[list[_Asked]]:
+    """Members that share their base bars, symbol by symbol as they first come."""
+    groups: dict[tuple[str | None, ...], list[_Asked]] = {}
+    for one in asked:
+        member = one.member
+        groups.setdefault((member.symbol, member.exchange and member.exchange.lower(), member.base), []).append(one)
+    return list(groups.values())
+
+
+class _Group:
+    """Members of one exchange, symbol and base name."""
+
+    def __init__(self, asked: Sequence[_Asked], span: Span, given: Mapping[str, Bars] | None) -> None:
+        self.asked = asked
+        self.given = given
+        first = asked[0].member
+        self.symbol = first.symbol
+        self.span = replace(span, exchange=first.exchange, base=first.base)
+        # By interval; by the base that it is resampled from.
+        self._bars: dict[str, Bars] = {}
+        self._finer: dict[str, Bars | None] = {}
+        self._shared: dict[Any, Any] = {}
+
+    def prepare(self, pool: ThreadPoolExecutor, shown: Progress) -> Iterator[tuple[_Asked, tuple[Bars, Prepared]]]:
+        """Every member with its bars and events, as they are done."""
+        for one in sorted(self.asked, key=_loads_first):
+            with _naming(one.instance):
+                self._load(one)
+        alike: dict[str, list[_Asked]] = {}
+        for one in self.asked:
+            key = canonical_json([one.instance.strategy, dict(one.instance.params), one.member.interval])
+            alike.setdefault(key, []).append(one)
+        waiting = [(batch, pool.submit(self._events, batch)) for batch in alike.values()]
+        try:
+            for batch, future in waiting:
+                for one, prepared in zip(batch, future.result(), strict=True):
+                    yield one, (self._bars[one.member.interval], prepared)
+                shown.add(len(batch))
+        finally:
+            for _, future in waiting:
+                future.cancel()
+        for series in self._bars.values():
+            series.base.drop_factors()
+
+    def _load(self, one: _Asked) -> None:
+        """The bars of a member's interval, and the finer ones where its policy reads them."""
+        interval = one.member.interval
+        if interval not in self._bars:
+            bases = {series.base.interval: series.base for series in self._bars.values()}
+            # A series stored at 1m serves every interval; of others each interval picks its own base.
+            serves = next(
+                (b for name, b in bases.items() if self.given is not None or name in ("1m", self.span.base)), None
+            )
+            found = serves or self._read(interval).base
+            self._bars[interval] = bases.get(found.interval, found).to(interval)
+        series = self._bars[interval]
+        require_traded(series, self.span.start_ms)
+        base = series.base.interval
+        if one.member.rules.policy == "finer" and base not in self._finer:
+            self._finer[base] = load_finer(series, self.span.db) if self.given is None else None
+
+    def _read(self, interval: str) -> Bars:
+        span = self.span
+        if self.given is not None:
+            if self.symbol not in self.given:
+                raise UnknownNameError("symbol", self.symbol, self.given)
+            bars = self.given[self.symbol].base
+            end_ms = None if span.end is None else to_ms(span.end, "end")
+            return bars if end_ms is None or not len(bars) else bars.window(int(bars.ts[0]), end_ms)
+        return load_bars(
+            self.symbol, interval, span.start, span.end, exchange=span.exchange, base=span.base,
+            native=self._named("native"), peers=[p for p in self._named("peers") if canonical_symbol(p) != self.symbol],
+            warmup_ms=self._warmup_ms(), db=span.db,
+        )  # fmt: skip
+
+    def _named(self, kind: str) -> list[str]:
+        return sorted({name for one in self.asked for name in getattr(one.strategy, kind)})
+
+    def _warmup_ms(self) -> int:
+        start_ms = self.span.start_ms
+        if start_ms is None:
+            return 0
+        starts = []
+        for one in self.asked:
+            with _naming(one.instance):
+                starts.append(history_start(one.strategy, one.params, one.member.rules, one.member.interval, start_ms))
+        return start_ms - min(starts)
+
+    def _events(self, batch: Sequence[_Asked]) -> list[Prepared]:
+        """Events of members that differ in their rules and costs alone; the signals are forgotten."""
+        first = batch[0]
+        series = self._bars[first.member.interval]
+        with _naming(first.instance):
+            signals = first.strategy.signals(series, first.params)
+        out = []
+        for one in batch:
+            rules = one.member.rules
+            finer = self._finer.get(series.base.interval) if rules.policy == "finer" else None
+            with _naming(one.instance):
+                prepared = prepare(series, signals, rules, one.member.costs, finer=finer, start_ms=self.span.start_ms)
+            out.append(prepared)
+        if series.base.factor_bytes() > FACTOR_BYTES:
+            series.base.drop_factors()
+        return out
+
+
+def _loads_first(one: _Asked) -> tuple[bool, int]:
+    """Peers must be stored finely enough for those that read them, so their intervals choose what is loaded."""
+    return not one.strategy.peers, interval_ms(one.member.interval)
+
+
+@contextmanager
+def _naming(instance: Instance) -> Iterator[None]:
+    """Say of which instance an input error came up."""
+    try:
+        yield
+    except InputError as error:
+        if instance.id not in str(error):
+            error.args = (f"{instance.id}: {error}",)
+        raise
