@@ -74,9 +74,9 @@ def _check(node: ast.expr, text: str, known: Collection[str]) -> None:
             _check(part, text, known)
         return
     if not isinstance(node, ast.Compare) or not all(type(op) in _COMPARE for op in node.ops):
-        part = ast.get_source_segment(text, node) or text
+        shown = ast.get_source_segment(text, node) or text
         raise InputError(
-            f"{part!r} in the selection rule is no comparison with <, <=, > or >=; write it as in {_EXAMPLE}"
+            f"{shown!r} in the selection rule is no comparison with <, <=, > or >=; write it as in {_EXAMPLE}"
         )
     for side in (node.left, *node.comparators):
         if isinstance(side, ast.Name):

@@ -5,8 +5,8 @@ it once, from cron.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,26 +113,13 @@ def decide(track: "TrackRecord", moment_ms: int, policy: RebalancePolicy) -> Dec
         note = f"none of {len(selection.left_out)} instances keeps to the rule"
     else:
         try:
-            weights = weigh(only(known, selection.instances), policy.method, policy.caps)
+            weights = weigh(known.only(selection.instances), policy.method, policy.caps)
         except InputError as error:
             note = f"{len(selection.instances)} chosen, and they cannot be weighed: {error}"
     ordered = {name: weights[name] for name in selection.instances if name in weights}
     if weights and not any(ordered.values()):
         ordered, note = {}, f"{len(selection.instances)} chosen, and {policy.method} gives none of them a weight"
     return Decision(moment_ms, moment_ms + policy.latency_ms, selection, ordered, note)
-
-
-def only(track: "TrackRecord", instances: Iterable[str]) -> "TrackRecord":
-    """The records of some instances, in the track's own order."""
-    wanted = set(instances)
-    columns = [name for name in track.returns.columns if name == "date" or name in wanted]
-    mine = pl.col("instance").is_in(sorted(wanted))
-    return replace(
-        track,
-        trades=track.trades.filter(mine),
-        returns=track.returns.select(columns),
-        members=track.members.filter(mine),
-    )
 
 
 def moments(start_ms: int, end_ms: int, policy: RebalancePolicy) -> list[int]:
@@ -164,8 +151,7 @@ def walk_forward(track: "TrackRecord", start_ms: int, end_ms: int, policy: Rebal
     A row counts from its rebalance plus `latency`; before the first one everything is off. A rebalance that chooses
     nothing turns everything off (`decisions` says which and why).
     """
-    instances = [name for name in track.returns.columns if name != "date"]
-    return schedule_of(decisions(track, start_ms, end_ms, policy), instances)
+    return schedule_of(decisions(track, start_ms, end_ms, policy), track.instances)
 
 
 def _check_covered(track: "TrackRecord", moment_ms: int, policy: RebalancePolicy) -> None:

@@ -3,6 +3,8 @@
 Money is in units of the notional (1.0): an `expectancy` of 0.002 is 0.2 % of what a trade is entered with.
 """
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,3 +130,24 @@ def trade_figures(trades: pl.DataFrame) -> pl.DataFrame:
             pnl.min().alias("worst_trade"),
         )
     )
+
+
+def expected_figures(track: "TrackRecord", weights: Mapping[str, float]) -> dict[str, float]:
+    """`FIGURES` of records weighed and added up, on a fixed notional of 1.0 and before any limit of an account.
+
+    A day on which an instance has no record counts as 0 of it; a trade's profit is its own times the weight.
+    """
+    on = [name for name in track.instances if weights.get(name, 0.0) > 0.0]
+    share = np.array([weights[name] for name in on])
+    daily = np.nan_to_num(track.returns.select(on).to_numpy()) @ share if on else np.zeros(track.returns.height)
+    days = track.returns["date"].cast(pl.Int32).cast(pl.Int64).to_numpy()
+    of_days = {name: float(values[0]) for name, values in day_figures(daily[:, None], days).items() if name != "days"}
+    factors = pl.DataFrame({"instance": pl.Series(on, dtype=pl.String), "share": share})
+    weighed = (
+        track.trades.join(factors, on="instance", how="inner")
+        .with_columns(pl.col("pnl") * pl.col("share"))
+        .with_columns(pl.lit("all").alias("instance"))
+    )
+    rows = trade_figures(weighed).to_dicts() or [{"trades": 0.0}]
+    found = of_days | {name: rows[0].get(name) for name in TRADE_FIGURES}
+    return {name: math.nan if found[name] is None else float(found[name]) for name in FIGURES}  # type: ignore[arg-type]
