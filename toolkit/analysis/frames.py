@@ -28,6 +28,8 @@ SIGNAL_COLUMNS = (
     "signal_id", "instance", "ts", "side", "prediction", "decision", "reason", "expires_ts", "closed_ts",
     "ignored_entries", "shadow_pnl",
 )  # fmt: skip
+# A trade closes, and an entry expires or cannot be paid, on a bar's open or inside it; all else is decided at a close.
+ENDS_AT_OPEN = (SignalEnd.TRADE_CLOSED, SignalEnd.EXPIRED, SignalEnd.UNPAID)
 _DECISIONS = {ACCEPTED: "accepted", VETOED: "vetoed"}
 
 
@@ -150,13 +152,12 @@ def signal_frame(
 ) -> pl.DataFrame:
     """The `signals` table: a row an entry signal; `prediction` is the model's for each.
 
-    `reason` says how it closed: trade_closed, timed_out, refused, expired, exit_signal, null while live. `shadow_pnl`
-    is what the trade of a refused signal would have made, null for accepted ones.
+    `reason` says how it closed: trade_closed, timed_out, refused, expired, exit_signal, on an account also unpaid and
+    halt; null while live. `shadow_pnl` is what the trade of a refused signal would have made, null for accepted ones.
     """
     n, base_ms = len(signals), _clock(naming)
     ts = (signals["t"] + 1) * base_ms
-    # A trade closes, and an entry expires, on a bar's open or inside it; all else is decided at a close.
-    at_open = (signals["end"] == SignalEnd.TRADE_CLOSED) | (signals["end"] == SignalEnd.EXPIRED)
+    at_open = np.isin(signals["end"], ENDS_AT_OPEN)
     closed_ms = (signals["closed_t"] + np.where(at_open, 0, 1)) * base_ms
     ends = [None if e == SignalEnd.LIVE else e.name.lower() for e in SignalEnd]
     columns = {

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from toolkit.analysis.frames import TIME, AnyNaming, Naming, trade_ids
-from toolkit.engine.types import ACCEPTED, EXIT_ORDER, ExitReason, LegState, SignalEnd, TargetFill
+from toolkit.analysis.frames import ENDS_AT_OPEN, TIME, AnyNaming, Naming, trade_ids
+from toolkit.engine.types import ACCEPTED, EXIT_ORDER, ExitReason, LegState, TargetFill
 from toolkit.types import BoolArray, FloatArray, IntArray, Records
 
 ORDER_COLUMNS = (
     "order_id", "trade_id", "kind", "side", "type", "price", "qty", "status", "created_ts", "closed_ts",
 )  # fmt: skip
-_AT_MARKET = (ExitReason.SIGNAL, ExitReason.MAX_HOLD, ExitReason.RULE)
+_AT_MARKET = (ExitReason.SIGNAL, ExitReason.MAX_HOLD, ExitReason.RULE, ExitReason.HALT)
 _AT_STOP = (ExitReason.STOP, ExitReason.TRAIL)
 
 
@@ -120,7 +120,7 @@ def _unfilled(source: OrderSource) -> pl.DataFrame:
     at = accepted.join(of_trade, on=["leg", "t"], how="anti")["index"].sort().to_numpy().astype(np.int64)
     left, naming = signals[at], source.of_signals.take(at)
     ms: Any = naming.base_ms
-    closed_t = left["closed_t"] + (left["end"] != SignalEnd.EXPIRED)
+    closed_t = left["closed_t"] + ~np.isin(left["end"], ENDS_AT_OPEN)
     closed_ms = np.where(left["closed_t"] < 0, -1, closed_t * ms)
     created_ms = (left["t"] + 1) * ms
     rows = _Rows(trade_ids(naming, left["side"], created_ms), left["side"], source.qty[at])

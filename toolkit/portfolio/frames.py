@@ -39,7 +39,8 @@ def signals_table(run: "PortfolioRun") -> pl.DataFrame:
     """The `signals` table, in order of decision.
 
     `reason` is how an accepted signal closed (see `analysis.frames.signal_frame`), and for one that got nothing, at
-    the decision or because the account could not pay at the fill, the rule that refused it. `shadow_pnl` is what the trade of a refused signal would have made at the size it asked for.
+    the decision or because the account could not pay at the fill, the rule that refused it. `shadow_pnl` is what the
+    trade of a signal that was refused at the decision would have made at the size it asked for.
     """
     signals, reasons = run.signals, run.signal_reason
     frame = signal_frame(signals, naming(run, run.signal_member), _shadow_pnl(run))

@@ -15,7 +15,7 @@ class Origin:
     ----------
     source : "sweep", "deployment", "file" or "members". name : the run's id, the deployment's, or the file's.
     start_ms, end_ms : the period that they were selected on, None where it is open or not known.
-    known : whether that period is known at all.
+    known : whether that period is known at all. tests_from_ms : the end that the source itself names, None without.
     combinations_tried : how many were looked at to find them; of a plain list its own length.
     seeds : of whatever was drawn by chance on the way.
     """
@@ -25,6 +25,7 @@ class Origin:
     start_ms: int | None = None
     end_ms: int | None = None
     known: bool = False
+    tests_from_ms: int | None = None
     combinations_tried: int = 1
     seeds: Mapping[str, int] = field(default_factory=dict)
 

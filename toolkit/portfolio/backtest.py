@@ -1,0 +1,100 @@
+"""`tk.portfolio_backtest`: candidates, weights and limits on one account, with what stands beside it."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.bars.moments import Moment
+from toolkit.bars.series import Bars, utc
+from toolkit.portfolio.candidates import candidates_of
+from toolkit.portfolio.limits import Instrument, Limits, limits_from
+from toolkit.portfolio.loading import load_members
+from toolkit.portfolio.origin import Origin
+from toolkit.portfolio.planning import Wish, make_plan
+from toolkit.portfolio.rebalance import RebalancePolicy
+from toolkit.portfolio.result import PortfolioResult
+from toolkit.portfolio.simulate import simulate
+from toolkit.portfolio.weights import Caps
+
+CAPITAL = 100_000.0
+
+
+def portfolio_backtest(
+    source: Any,
+    *,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    weights: Mapping[str, float] | str | None = None,
+    policy: RebalancePolicy | None = None,
+    caps: Caps | None = None,
+    learn_from: Moment | None = None,
+    limits: Limits | Mapping[str, Any] | None = None,
+    instruments: Mapping[str, Instrument] | None = None,
+    capital: float | None = None,
+    top: int | None = None,
+    by: str | None = None,
+    min_trades: int | None = None,
+    beside: bool = True,
+    bars: Mapping[str, Bars] | None = None,
+    db: Path | None = None,
+    root: Path | None = None,
+    strategies: Iterable[str] | None = None,
+    jobs: int | None = None,
+    progress: bool = False,
+) -> PortfolioResult:
+    """Run many instances on one account, with equal weight and 1/0 (winners share, losers are off) beside it.
+
+    Parameters
+    ----------
+    source : a sweep (run id, folder, "latest", `Run`, `SweepResult`), a `deployment.json`, a TOML file with
+        [[instance]] rows, or `Member`s. top, by, min_trades : which of a sweep's rows, its own choice unless given.
+    start, end : first moment that is traded, and the first that is left out (UTC). Start unless given: the end of the
+        period that a sweep names, so that nothing is tested on what it was selected on; else the first bar.
+    weights : shares of equity by instance id, or one of `weights.METHODS`, learned from days before `start` alone.
+        Unless given: those of the deployment, else equal.
+    policy : weights that change over time (`rebalance.walk_forward`); what it decides at the start (or `weights`, where
+        they are given), kept to the end, stands beside it as "static".
+    caps : largest shares of the sum of weights, for a method. learn_from : where the history that weights are learned
+        from begins; unless given as the policy's lookback says, else with the sweep's period or a year before `start`.
+    limits, instruments, capital : of the account; unless given the source's own, else `Limits()`, none and 100,000.
+    beside : also make the variants that stand beside it.
+    bars : series in memory by symbol, instead of the store's. db, root : the bars database and the folder of the runs.
+    strategies : modules that hold strategies, default as in pyproject.toml. jobs : threads, all cores unless given.
+    progress : say on stderr what is being done.
+
+    Raises
+    ------
+    InputError and its kinds : a name, value, weight, limit or range that cannot be run, before anything is run.
+    """
+    found = candidates_of(source, root=root, strategies=strategies, top=top, by=by, min_trades=min_trades)
+    given = found.weights if weights is None else weights
+    plan = make_plan(found.origin, Wish(start, end, given, policy, caps or Caps(), learn_from, beside))
+    kept = (limits_from(limits) if isinstance(limits, Mapping) else limits) or found.limits or Limits()
+    venues = found.instruments if instruments is None else instruments
+    money = capital if capital is not None else found.capital or CAPITAL
+    loaded = load_members(
+        found.members, start=plan.load_ms, end=plan.end_ms, db=db, strategies=strategies, bars=bars, jobs=jobs,
+        progress=progress,
+    )  # fmt: skip
+    schedules = plan.schedules(loaded, jobs=jobs, progress=progress)
+    if progress:
+        print(f"{len(loaded):,} instances on one account", file=sys.stderr)
+    run = simulate(
+        loaded, schedules.own, kept, capital=money, start_ms=plan.start_ms, end_ms=plan.end_ms, instruments=venues
+    )  # fmt: skip
+    return PortfolioResult(
+        run, schedules.own, kept, dict(venues), schedules.others, found.origin, schedules.track, plan.table(),
+        (*_seen_before(found.origin, run.start_ms, run.end_ms), *schedules.notes),
+    )  # fmt: skip
+
+
+def _seen_before(origin: Origin, start_ms: int, end_ms: int) -> list[str]:
+    """The loud sentence about a test on days that the candidates were selected on."""
+    if not origin.overlaps(start_ms, end_ms):
+        return []
+    period = " to ".join("the first bar" if ms is None else utc(ms) for ms in (origin.start_ms, origin.end_ms))
+    return [
+        f"IN SAMPLE: the candidates were selected on {period}, days that they are tested on here; they look good there "
+        f"because they were chosen for it"
+    ]
