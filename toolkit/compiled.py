@@ -34,7 +34,7 @@ def inlined(function: _F) -> _F:
 
 def expanded(function: _F) -> _F:
     """Compile a function into each of its callers; it may make arrays and return them."""
-    return _compile(function, forceinline=True)
+    return _compile(function, forceinline=True, _nrt=True)
 
 
 def borrowing(function: _F) -> _F:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from toolkit.bars.intervals import DAY_MS
-from toolkit.compiled import kernel
+from toolkit.compiled import borrowing, inlined, kernel
 from toolkit.engine.account import (
     CASH,
     DAY_START,
@@ -92,7 +92,7 @@ def new_exposure(book: Book) -> Exposure:
     )  # fmt: skip
 
 
-@kernel
+@borrowing
 def measure(book: Book, ledger: Ledger, moment: int, exposure: Exposure) -> None:
     """The account at a moment: open trades at the last close that their market knew then, summed in the legs' order,
     and waiting entries at the price of their decision."""
@@ -128,7 +128,7 @@ def measure(book: Book, ledger: Ledger, moment: int, exposure: Exposure) -> None
     exposure.slots[SLOTS] = n_open + n_pending
 
 
-@kernel
+@inlined
 def note_shares(ledger: Ledger, exposure: Exposure) -> None:
     """Keep the largest exposures since the last mark."""
     equity = exposure.money[EQUITY]
@@ -138,7 +138,7 @@ def note_shares(ledger: Ledger, exposure: Exposure) -> None:
         worst_share(ledger.money, SYMBOL_SHARE, value, equity)
 
 
-@kernel
+@inlined
 def requeue(book: Book, ledger: Ledger, leg: int) -> None:
     """Hop: find the leg's next event from where it stands and queue it; an idle leg that is off has none."""
     row, seat = ledger.legs[leg], book.seats[leg]
@@ -167,7 +167,7 @@ def requeue(book: Book, ledger: Ledger, leg: int) -> None:
     ledger.clock[N_QUEUE] = push(ledger.queue, ledger.clock[N_QUEUE], key)
 
 
-@kernel
+@inlined
 def write_audit(
     book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, exposure: Exposure, verdict: tuple[float, int, float]
 ) -> None:  # fmt: skip
@@ -186,7 +186,7 @@ def write_audit(
     row["net"] = exposure.money[NET]
 
 
-@kernel
+@inlined
 def leave_queue_of_entries(ledger: Ledger, leg: int) -> None:
     """The leg's waiting entry is filled or gone: its reservation ends."""
     ledger.clock[N_PENDING] = drop_leg(ledger.pending_legs, ledger.clock[N_PENDING], leg)
@@ -194,14 +194,14 @@ def leave_queue_of_entries(ledger: Ledger, leg: int) -> None:
     ledger.legs[leg]["reserved"] = 0.0
 
 
-@kernel
+@inlined
 def pays(book: Book, ledger: Ledger, leg: int, bar_ms: int, cost: float, exposure: Exposure) -> bool:
     """Whether what the account has free when the bar opens covers a fill there; other waiting entries do not count."""
     measure(book, ledger, bar_ms, exposure)
     return bool(cost <= (exposure.money[EQUITY] - exposure.money[HELD]) * _PAID_TOLERANCE)
 
 
-@kernel
+@inlined
 def step_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int, exposure: Exposure) -> bool:
     """`step` of one leg on its base bar `t`: the account pays and is paid; returns whether an entry is proposed."""
     ledger.counts[N_STEPS] += 1
@@ -243,7 +243,7 @@ def step_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int, exposure:
     return bool(managed.proposed and row["weight"] > 0.0)
 
 
-@kernel
+@inlined
 def record(ledger: Ledger, tape: Tape, leg: int, state: LegState, t: int, matched: Matched, market: Market) -> None:
     """Write a closed trade, or one that is still open at its mark."""
     n = ledger.counts[N_TRADES]
@@ -253,7 +253,7 @@ def record(ledger: Ledger, tape: Tape, leg: int, state: LegState, t: int, matche
     ledger.counts[N_TRADES] = n + 1
 
 
-@kernel
+@borrowing
 def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposure: Exposure) -> None:
     """Stop new entries; where the limits ask for it, cancel waiting ones and order every open trade closed."""
     ledger.clock[HALTED] = kind
@@ -294,7 +294,7 @@ def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposur
         requeue(book, ledger, leg)
 
 
-@kernel
+@inlined
 def look_at_halts(book: Book, ledger: Ledger, tape: Tape, moment: int, exposure: Exposure, new_day: bool) -> None:
     """At a decision and at 00:00 UTC: the equity's peak, and the halts that a fall from it or in the day brings."""
     equity, money = exposure.money[EQUITY], ledger.money
@@ -306,7 +306,7 @@ def look_at_halts(book: Book, ledger: Ledger, tape: Tape, moment: int, exposure:
         halt(book, ledger, tape, DAILY_LOSS_HALT, moment, exposure)
 
 
-@kernel
+@borrowing
 def mark_day(book: Book, ledger: Ledger, tape: Tape, moment: int, exposure: Exposure) -> None:
     """The mark at 00:00 UTC, and the day that begins; at the end of the period, the last mark."""
     measure(book, ledger, moment, exposure)
@@ -329,7 +329,7 @@ def mark_day(book: Book, ledger: Ledger, tape: Tape, moment: int, exposure: Expo
         clock[HALTED] = NO_HALT
 
 
-@kernel
+@borrowing
 def reweigh(book: Book, ledger: Ledger, moment: int) -> None:
     """The weights that hold from this moment: an instance that is switched on starts flat, unless it still trades."""
     row = ledger.clock[SCHEDULE_ROW]
@@ -347,7 +347,7 @@ def reweigh(book: Book, ledger: Ledger, moment: int) -> None:
             requeue(book, ledger, leg)
 
 
-@kernel
+@inlined
 def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, exposure: Exposure) -> None:
     """One proposed entry: the model's verdict, then the account's size; the records, and what is kept free for it."""
     row, seat, cursors = ledger.legs[leg], book.seats[leg], ledger.cursors[leg]
@@ -410,7 +410,7 @@ def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, ex
     exposure.by_strategy[seat["strategy"]] += 1
 
 
-@kernel
+@borrowing
 def decide_all(
     book: Book, ledger: Ledger, tape: Tape, proposed: IntArray, moment: int, exposure: Exposure
 ) -> None:  # fmt: skip
@@ -448,7 +448,7 @@ def begin(book: Book, ledger: Ledger, capital: float) -> None:
         row["weight"] = row["trade_weight"] = row["pending"] = row["reserved"] = 0.0
 
 
-@kernel
+@inlined
 def has_room(ledger: Ledger, tape: Tape) -> bool:
     """Whether one more moment surely fits the tape: of every leg a trade, a signal, and two rows of the audit."""
     n, counts = len(ledger.legs), ledger.counts
