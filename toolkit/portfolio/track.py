@@ -155,7 +155,9 @@ def _by_exit_day(table: pl.DataFrame, closed: pl.DataFrame, profit: pl.Expr) -> 
 
 
 def _members(table: pl.DataFrame) -> pl.DataFrame:
-    sides = pl.col("side").unique()
-    side = pl.when(sides.len() > 1).then(pl.lit("both")).otherwise(pl.col("side").first()).alias("side")
-    firsts = [pl.col(name).first() for name in MEMBER_COLUMNS if name not in ("instance", "side")]
-    return table.group_by("instance").agg(*firsts, side).select(MEMBER_COLUMNS).sort("instance")
+    """A row an instance; where its trades differ in something, "both" sides or "several" symbols, ..."""
+    told = []
+    for name in MEMBER_COLUMNS[1:]:
+        mixed = pl.lit("both" if name == "side" else "several")
+        told.append(pl.when(pl.col(name).n_unique() > 1).then(mixed).otherwise(pl.col(name).first()).alias(name))
+    return table.group_by("instance").agg(told).select(MEMBER_COLUMNS).sort("instance")

@@ -67,8 +67,8 @@ def capped(raw: FloatArray, groups: BoolArray, limits: FloatArray) -> FloatArray
     raw : float64[n], not negative, not all 0; an instance of 0 stays at 0.
 
     What a cap takes away goes to the others in proportion to their own shares (`filled`). Where caps overlap (on
-    strategies and on symbols) that can leave money idle that another split would place: then the split of the whole that
-    is nearest to `raw` (least squares, each instance relative to its share) is taken.
+    strategies and on symbols) that can leave money idle that another split would place: then the split of the whole
+    that is nearest to `raw` (least squares, each instance relative to its share) is taken.
     """
     shares = raw / raw.sum()
     weights = filled(shares, groups, limits)
