@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from toolkit.analysis.history import Span, check_interval, history_start, load_finer, require_traded
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.load import load_bars
@@ -15,12 +17,14 @@ from toolkit.bars.series import Bars
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.identity import Instance, canonical_json
 from toolkit.engine.run import Prepared, prepare
+from toolkit.engine.types import LegSignals
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.members import Member, check_once, instance_of
 from toolkit.strategy import Strategy, get_strategy
 from toolkit.sweep.local import default_jobs
 from toolkit.sweep.progress import Progress
 from toolkit.sweep.room import FACTOR_BYTES
+from toolkit.types import ByteArray
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,6 @@ def _resolve(members: Sequence[Member], modules: Sequence[str] | None) -> list[_
     if not members:
         raise InputError("a portfolio needs at least one instance, was given none")
     known = {name: get_strategy(name, modules) for name in dict.fromkeys(m.strategy for m in members)}
-    check_once(members)
     asked = []
     for place, member in enumerate(members):
         strategy = known[member.strategy]
@@ -109,6 +112,7 @@ def _resolve(members: Sequence[Member], modules: Sequence[str] | None) -> list[_
         with _naming(instance):
             check_interval(strategy, member.interval)
         asked.append(_Asked(place, member, instance, strategy, strategy.params(member.params)))
+    check_once(one.instance for one in asked)
     return asked
 
 
@@ -133,7 +137,7 @@ class _Group:
         # By interval; by the base that it is resampled from.
         self._bars: dict[str, Bars] = {}
         self._finer: dict[str, Bars | None] = {}
-        self._shared: dict[Any, Any] = {}
+        self._gates: dict[tuple[str | None, ...], ByteArray] = {}
 
     def prepare(self, pool: ThreadPoolExecutor, shown: Progress) -> Iterator[tuple[_Asked, tuple[Bars, Prepared]]]:
         """Every member with its bars and events, as they are done."""
@@ -162,16 +166,14 @@ class _Group:
         if interval not in self._bars:
             bases = {series.base.interval: series.base for series in self._bars.values()}
             # A series stored at 1m serves every interval; of others each interval picks its own base.
-            serves = next(
-                (b for name, b in bases.items() if self.given is not None or name in ("1m", self.span.base)), None
-            )
-            found = serves or self._read(interval).base
-            self._bars[interval] = bases.get(found.interval, found).to(interval)
+            shared = [b for name, b in bases.items() if self.given is not None or name in ("1m", self.span.base)]
+            base = shared[0] if shared else self._read(interval).base
+            self._bars[interval] = bases.get(base.interval, base).to(interval)
         series = self._bars[interval]
         require_traded(series, self.span.start_ms)
-        base = series.base.interval
-        if one.member.rules.policy == "finer" and base not in self._finer:
-            self._finer[base] = load_finer(series, self.span.db) if self.given is None else None
+        stored = series.base.interval
+        if one.member.rules.policy == "finer" and stored not in self._finer:
+            self._finer[stored] = load_finer(series, self.span.db) if self.given is None else None
 
     def _read(self, interval: str) -> Bars:
         span = self.span
@@ -206,16 +208,31 @@ class _Group:
         series = self._bars[first.member.interval]
         with _naming(first.instance):
             signals = first.strategy.signals(series, first.params)
-        out = []
+        out, known = [], dict[int, LegSignals]()
         for one in batch:
             rules = one.member.rules
             finer = self._finer.get(series.base.interval) if rules.policy == "finer" else None
             with _naming(one.instance):
                 prepared = prepare(series, signals, rules, one.member.costs, finer=finer, start_ms=self.span.start_ms)
-            out.append(prepared)
+            out.append(self._sharing(one, prepared, known))
         if series.base.factor_bytes() > FACTOR_BYTES:
             series.base.drop_factors()
         return out
+
+    def _sharing(self, one: _Asked, prepared: Prepared, known: dict[int, LegSignals]) -> Prepared:
+        """The same, with the equal arrays of `known` legs of these signals: a copy each would fill memory."""
+        conditions = (one.member.interval, *(rule.when for rule in one.member.rules.exits if rule.when is not None))
+        legs = {}
+        for side, leg in prepared.legs.items():
+            first = known.setdefault(side, leg)
+            same = np.array_equal(leg.distances, first.distances, equal_nan=True)
+            legs[side] = leg._replace(
+                entry_t=first.entry_t,
+                exit_t=first.exit_t,
+                distances=first.distances if same else leg.distances,
+                gates=self._gates.setdefault(conditions, leg.gates),
+            )
+        return replace(prepared, legs=legs)
 
 
 def _loads_first(one: _Asked) -> tuple[bool, int]:

@@ -94,7 +94,7 @@ def members_from_sweep(
     if numbers is None:
         chosen = result.top(top, by, min_trades)["combination"].to_list()
     else:
-        if not (top is by is min_trades is None):
+        if (top, by, min_trades) != (None, None, None):
             raise InputError(
                 "combinations are chosen by `numbers` or by `top`, `by` and `min_trades`, not by both; leave one out"
             )
@@ -105,7 +105,7 @@ def members_from_sweep(
             f"lower `min_trades`, or name `numbers`"
         )
     members = tuple(_from_combination(result.combination(number)) for number in chosen)
-    check_once(members)
+    check_once(member.instance for member in members)
     return members
 
 
@@ -143,23 +143,25 @@ def members_from_table(table: Any, *, strategies: Iterable[str] | None = None) -
         except InputError as error:
             error.args = (f"instance {number}: {error}",)
             raise
-    check_once(members)
+    check_once(member.instance for member in members)
     return tuple(members)
 
 
 def weights_from_table(table: Any, members: Sequence[Member]) -> dict[str, float] | None:
     """The rows' `weight` by instance id, None where no row has one; `InputError` where only some of them do."""
     rows = _rows(table)
-    weights = [row.get(_WEIGHT) for row in rows]
-    missing = [k for k, weight in enumerate(weights, start=1) if weight is None]
+    missing = [number for number, row in enumerate(rows, start=1) if _WEIGHT not in row]
     if len(missing) == len(rows):
         return None
     if missing:
         raise InputError(f"every instance or none must have a `weight`, instance {missing[0]} has none")
-    for number, weight in enumerate(weights, start=1):
+    weights = {}
+    for number, (row, member) in enumerate(zip(rows, members, strict=True), start=1):
+        weight = row[_WEIGHT]
         if isinstance(weight, bool) or not isinstance(weight, int | float):
             raise InputError(f"`weight` of instance {number} must be a number, was {weight!r}")
-    return {member.instance.id: float(weight) for member, weight in zip(members, weights, strict=True)}
+        weights[member.instance.id] = float(weight)
+    return weights
 
 
 def _rows(table: Any) -> list[Mapping[str, Any]]:
@@ -202,12 +204,10 @@ def _member(row: Mapping[str, Any], strategies: Iterable[str] | None) -> Member:
     )  # fmt: skip
 
 
-def check_once(members: Iterable[Member]) -> None:
-    """`InputError` where two members are the same instance: their trades could not be told apart."""
+def check_once(instances: Iterable[Instance]) -> None:
+    """`InputError` where an instance is there twice: the trades of the two could not be told apart."""
     seen: dict[str, int] = {}
-    for number, member in enumerate(members, start=1):
-        first = seen.setdefault(member.instance.id, number)
+    for number, instance in enumerate(instances, start=1):
+        first = seen.setdefault(instance.id, number)
         if first != number:
-            raise InputError(
-                f"instance {member.instance.id} is there twice (numbers {first} and {number}); leave one out"
-            )
+            raise InputError(f"instance {instance.id} is there twice (numbers {first} and {number}); leave one out")

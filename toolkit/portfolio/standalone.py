@@ -18,6 +18,9 @@ from toolkit.sweep.local import default_jobs
 from toolkit.types import FloatArray, Records
 
 NOTIONAL = 1.0
+# Members whose trades become one frame: a frame each would cost more than their simulation, one of all would hold
+# millions of records twice.
+_BATCH = 32
 
 
 def track_of(loaded: Sequence[LoadedMember], jobs: int | None = None) -> TrackRecord:
@@ -35,13 +38,25 @@ def track_of(loaded: Sequence[LoadedMember], jobs: int | None = None) -> TrackRe
     """
     if not loaded:
         raise InputError("a track record needs at least one instance, was given none")
+    batches = [loaded[k : k + _BATCH] for k in range(0, len(loaded), _BATCH)]
     with ThreadPoolExecutor(jobs if jobs is not None else default_jobs(), thread_name_prefix="standalone") as pool:
-        alone = list(pool.map(_alone, loaded))
+        done = list(pool.map(_batch, batches))
+    alone = [one for _, days in done for one in days]
     return TrackRecord(
-        _trades(loaded, [trades for trades, _, _ in alone]),
-        _returns([one.instance.id for one in loaded], [(days, daily) for _, days, daily in alone]),
+        pl.concat([trades for trades, _ in done]),
+        _returns([one.instance.id for one in loaded], alone),
         _members(loaded),
     )
+
+
+def _batch(loaded: Sequence[LoadedMember]) -> tuple[pl.DataFrame, list[tuple[Calendar, FloatArray]]]:
+    """Trades of some members as one frame, and each one's days with their profits; the records are forgotten."""
+    trades, alone = [], []
+    for one in loaded:
+        records, days, daily = _alone(one)
+        trades.append(records)
+        alone.append((days, daily))
+    return _trades(loaded, trades), alone
 
 
 def _alone(one: LoadedMember) -> tuple[Records, Calendar, FloatArray]:
@@ -56,7 +71,6 @@ def _alone(one: LoadedMember) -> tuple[Records, Calendar, FloatArray]:
 
 
 def _trades(loaded: Sequence[LoadedMember], trades: Sequence[Records]) -> pl.DataFrame:
-    """One frame of all, since a frame a member would cost more than its simulation."""
     member = np.repeat(np.arange(len(loaded)), [len(records) for records in trades])
     base_ms = np.array([one.bars.base.interval_ms for one in loaded], np.int64)
     naming = RowNaming(tuple(one.instance for one in loaded), member, base_ms[member])
