@@ -82,6 +82,21 @@ def load_bars(
     return out
 
 
+def stored_until(
+    symbol: str, interval: str, *, exchange: str | None = None, base: str | None = None, db: Path | str | None = None
+) -> int:
+    """Close (epoch ms) of the newest stored bar that `load_bars` would resample from; the same errors."""
+    store = Store(Path(db) if db is not None else None)
+    with store.reader() as reader:
+        keys = [key for key in reader.series_keys() if key.origin == "official"]
+        venue = _exchange(keys, canonical_symbol(symbol), exchange, store.path)
+        main = _base(keys, venue, canonical_symbol(symbol), interval, base)
+        span = reader.span(main)
+    if span is None:
+        raise _empty_range(main, None, None, None)
+    return span[1] + interval_ms(main.interval)
+
+
 def _load(
     reader: Reader,
     key: SeriesKey,

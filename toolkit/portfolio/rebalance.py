@@ -18,7 +18,8 @@ from toolkit.engine.durations import time_ms
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.schedule import WeightSchedule
 from toolkit.portfolio.selection import Selection, SelectionRule, choose
-from toolkit.portfolio.weights import METHODS, Caps, weigh
+from toolkit.portfolio.weights import METHODS, weigh
+from toolkit.portfolio.weights_caps import Caps
 
 if TYPE_CHECKING:
     from toolkit.portfolio.track import TrackRecord
