@@ -23,8 +23,10 @@ from toolkit.portfolio.members import Member, check_once, instance_of
 from toolkit.strategy import Strategy, get_strategy
 from toolkit.sweep.local import default_jobs
 from toolkit.sweep.progress import Progress
-from toolkit.sweep.room import FACTOR_BYTES
 from toolkit.types import ByteArray
+
+# Factors of one symbol that are kept for the next member; members differ, so few are asked for again.
+FACTOR_BYTES = 120_000_000
 
 
 @dataclass(frozen=True)
