@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from toolkit.cli import backtest, data, demo, factors, strategies, sweep, verify
+from toolkit.cli import backtest, data, demo, factors, portfolio, strategies, sweep, verify
 from toolkit.errors import LockstepError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(factors.app, name="factors")
+app.add_typer(portfolio.app, name="portfolio")
 app.add_typer(strategies.app, name="strategies")
 app.add_typer(verify.app, name="verify")
 app.command("demo")(demo.demo)
