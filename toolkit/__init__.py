@@ -27,6 +27,7 @@ _PUBLIC = {
     "BacktestResult": "toolkit.analysis.result",
     "sweep": "toolkit.sweep.run",
     "SweepResult": "toolkit.sweep.result",
+    "portfolio_backtest": "toolkit.portfolio.backtest",
     "Experiment": "toolkit.sweep.experiment",
     "verify": "toolkit.verify",
     "LockstepError": "toolkit.errors",

@@ -15,7 +15,7 @@ from toolkit.portfolio.planning import Wish, make_plan
 from toolkit.portfolio.rebalance import RebalancePolicy
 from toolkit.portfolio.result import PortfolioResult
 from toolkit.portfolio.simulate import simulate
-from toolkit.portfolio.weights import Caps
+from toolkit.portfolio.weights_caps import Caps
 
 CAPITAL = 100_000.0
 

@@ -15,7 +15,8 @@ from toolkit.portfolio.rebalance import RebalancePolicy, decisions, schedule_of
 from toolkit.portfolio.schedule import WeightSchedule
 from toolkit.portfolio.standalone import track_of
 from toolkit.portfolio.track import TrackRecord
-from toolkit.portfolio.weights import METHODS, Caps, check_weights, weigh
+from toolkit.portfolio.weights import METHODS, check_weights, weigh
+from toolkit.portfolio.weights_caps import Caps
 
 # How much history before the start weights are learned from, where neither a sweep nor a policy says.
 LEARN_MS = 365 * DAY_MS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from toolkit.analysis.frames import pnl
+from toolkit.analysis.frames import TRADE_COLUMNS, pnl
 from toolkit.analysis.metrics import METRICS
 from toolkit.bars.series import Bars, utc
 from toolkit.engine.market import first_t
@@ -19,6 +19,7 @@ from toolkit.portfolio.account import run_figures
 from toolkit.portfolio.books import Books, calendar_of, make_books
 from toolkit.portfolio.figures import hold_equally
 from toolkit.portfolio.limits import Instrument, Limits
+from toolkit.portfolio.loading import LoadedMember
 from toolkit.portfolio.origin import Origin
 from toolkit.portfolio.schedule import WeightSchedule
 from toolkit.portfolio.simulate import PortfolioRun, simulate
@@ -103,7 +104,7 @@ class PortfolioResult:
 
         track = self.track or track_of(self.run.members)
         began = pl.col("entry_ts").cast(pl.Int64) >= self.run.start_ms
-        return frames.weighted(track.trades.filter(began), self.schedule)
+        return frames.weighted(track.trades.filter(began).select(TRADE_COLUMNS), self.schedule)
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -119,7 +120,7 @@ class PortfolioResult:
     @cached_property
     def reference(self) -> dict[str, float]:
         """Buy and hold of equal money in each symbol of the candidates; see `figures.hold_equally`."""
-        symbols = {}
+        symbols: dict[tuple[str, str], LoadedMember] = {}
         for loaded in self.run.members:
             base = loaded.bars.base
             symbols.setdefault((base.exchange, base.symbol), loaded)
@@ -136,6 +137,9 @@ class PortfolioResult:
         own = {name: self.metrics[name] for name in METRICS}
         found = {PORTFOLIO: Variant(own, self.equity)}
         for name, schedule in self.others.items():
+            if _same(schedule, self.schedule):
+                found[name] = found[PORTFOLIO]
+                continue
             run = self._simulated(schedule)
             equity = frames.equity_table(run)
             found[name] = Variant(run_figures(run, make_books(run), equity, frames.trades_table(run)), equity)
@@ -217,6 +221,13 @@ class PortfolioResult:
 
         return save(self, root, factors=factors)
 
+    def __repr__(self) -> str:
+        run = self.run
+        return (
+            f"PortfolioResult({len(run.members)} candidates, {utc(run.start_ms)} to {utc(run.end_ms)}, "
+            f"{len(run.trades):,} trades, total return {self.metrics['total_return']:.2%})"
+        )
+
     def _repr_html_(self) -> str:
         from toolkit.portfolio.summary import result_html
 
@@ -248,3 +259,11 @@ class Variant:
 
     figures: Mapping[str, float]
     equity: pl.DataFrame = field(repr=False)
+
+
+def _same(one: WeightSchedule, other: WeightSchedule) -> bool:
+    return (
+        one.instances == other.instances
+        and np.array_equal(one.effective_ms, other.effective_ms)
+        and np.array_equal(one.weights, other.weights)
+    )

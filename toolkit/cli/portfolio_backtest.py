@@ -1,0 +1,191 @@
+"""`toolkit portfolio backtest`: many instances on one account, its figures beside its variants', and its run folder."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli.machine import print_json
+from toolkit.cli.pairs import pairs
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from toolkit.portfolio.limits import Instrument, Limits
+    from toolkit.portfolio.rebalance import RebalancePolicy
+    from toolkit.portfolio.result import PortfolioResult
+
+Several = list[str] | None
+_SHOWN = (
+    "total_return", "annual_return", "sharpe", "sortino", "max_drawdown", "max_drawdown_days", "trades", "win_rate",
+    "profit_factor", "weeks_profitable", "exposure", "fees", "return_at_twice_costs",
+)  # fmt: skip
+_REASONS, _LISTED = 5, 5
+
+
+def backtest(
+    source: Annotated[str, typer.Argument(help="Sweep run (id, folder, latest), deployment.json, or members.toml.")],
+    start: Annotated[str | None, typer.Option(help="First moment traded, UTC; default: the end of the sweep.")] = None,
+    end: Annotated[str | None, typer.Option(help="First moment left out, UTC.")] = None,
+    weights: Annotated[str | None, typer.Option(help="weights.csv, or a method learned before --start.")] = None,
+    learn_from: Annotated[str | None, typer.Option(help="Where the history for weights begins, UTC.")] = None,
+    cap: Annotated[
+        Several, typer.Option("--cap", help="Largest share: strategy=0.3, symbol, family, instance.")
+    ] = None,
+    rebalance: Annotated[str | None, typer.Option(help="Choose and weigh anew so often: 7d.")] = None,
+    lookback: Annotated[str, typer.Option(help="How far back a rebalance looks.")] = "90d",
+    select: Annotated[str, typer.Option(help="Which are on: 'expectancy > 0 and win_rate >= 0.4'.")] = "",
+    select_top: Annotated[int | None, typer.Option(help="At most so many are on.")] = None,
+    select_by: Annotated[str, typer.Option(help="Figure that ranks them.")] = "sharpe",
+    select_min_trades: Annotated[int, typer.Option(help="Fewest closed trades in the lookback.")] = 1,
+    max_correlation: Annotated[float | None, typer.Option(help="Largest correlation with one chosen before.")] = None,
+    method: Annotated[str, typer.Option(help="How a rebalance weighs those that are on.")] = "equal",
+    rebalance_latency: Annotated[str, typer.Option(help="From a rebalance to its weights counting: 10m.")] = "0s",
+    capital: Annotated[float | None, typer.Option(help="Money at the start.")] = None,
+    limits: Annotated[Path | None, typer.Option(help="Limits and instruments (TOML).")] = None,
+    limit: Annotated[Several, typer.Option("--limit", help="Limit: max_symbol=0.3; over the file's.")] = None,
+    instrument: Annotated[Several, typer.Option("--instrument", help="BTC/USDT,lot_step=0.001,market=spot.")] = None,
+    top: Annotated[int | None, typer.Option(help="How many of the sweep's best are candidates.")] = None,
+    by: Annotated[str | None, typer.Option(help="Metric that says which are the sweep's best.")] = None,
+    min_trades: Annotated[int | None, typer.Option(help="Fewest closed trades of a sweep's best.")] = None,
+    factors: Annotated[bool, typer.Option(help="Write factor values at the entries.")] = True,
+    save: Annotated[bool, typer.Option(help="Write the run folder.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs; default: in the data folder.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Threads; default: every core.")] = None,
+    db: Annotated[Path | None, typer.Option(help="Bars database; default: in the data folder.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run many instances on one account, with equal weight and winners only (1/0) beside it.
+
+    Every entry passes the limits; the audit says what was asked, what was given and why. Weights by a method, and what
+    a rebalance decides, are learned only from days before.
+
+    Example: toolkit portfolio backtest latest --start 2023-01-01 --end 2024-01-01 --weights hrp --limit max_symbol=0.4
+
+    Example: toolkit portfolio backtest latest --start 2023-01-01 --rebalance 7d --lookback 90d --select "expectancy > 0
+    and weeks_profitable > 0.5" --method hrp --rebalance-latency 10m --limits limits.toml
+    """
+    from toolkit.portfolio.backtest import portfolio_backtest
+    from toolkit.portfolio.weights_caps import Caps
+
+    chosen = {"top": select_top, "by": select_by, "min_trades": select_min_trades, "max_correlation": max_correlation}
+    caps = Caps(**{name: float(share) for name, share in pairs("--cap", cap or []).items()})
+    how = {"lookback": lookback, "latency": rebalance_latency, "method": method, "caps": caps}
+    policy = _policy(rebalance, select, chosen, how)
+    asked_limits, venues = _limits(limits, limit or [], instrument or [])
+    result = portfolio_backtest(
+        source, start=start, end=end, weights=_weights(weights), policy=policy, caps=caps, learn_from=learn_from,
+        limits=asked_limits, instruments=venues, capital=capital, top=top, by=by, min_trades=min_trades, db=db,
+        jobs=jobs, progress=True,
+    )  # fmt: skip
+    folder = result.save(out, factors=factors) if save else None
+    if json_:
+        _print_machine(result, folder)
+    else:
+        _print(result, folder)
+
+
+def _policy(every: str | None, select: str, chosen: dict[str, Any], how: dict[str, Any]) -> "RebalancePolicy | None":
+    from toolkit.portfolio.rebalance import RebalancePolicy
+    from toolkit.portfolio.selection import SelectionRule
+
+    if every is None:
+        if select:
+            raise InputError("--select says which instances are on at a rebalance; name how often with --rebalance 7d")
+        return None
+    return RebalancePolicy(every=every, rule=SelectionRule(select, **chosen), **how)
+
+
+def _weights(text: str | None) -> Any:
+    """A method's name as it is, a file's weights by instance."""
+    from toolkit.portfolio.weights import METHODS
+
+    if text is None or text in METHODS:
+        return text
+    if not Path(text).is_file():
+        raise InputError(f"--weights must be a weights.csv or one of {', '.join(METHODS)}; {text!r} is neither")
+    from toolkit.portfolio.weights_file import read_weights
+
+    return read_weights(Path(text))
+
+
+def _limits(
+    file: Path | None, texts: list[str], instruments: list[str]
+) -> tuple["Limits | None", "dict[str, Instrument] | None"]:
+    """Limits and instruments of the file, options over them; None where nothing was asked for."""
+    from dataclasses import asdict
+
+    from toolkit.portfolio.limits import instruments_from, limits_from, read_limits
+
+    limits, venues = (None, {}) if file is None else read_limits(file)
+    if texts:
+        given = {} if limits is None else {k: v for k, v in asdict(limits).items() if v is not None}
+        limits = limits_from(given | pairs("--limit", texts))
+    tables = {symbol: asdict(rules) for symbol, rules in venues.items()}
+    for text in instruments:
+        symbol, _, rules = text.partition(",")
+        tables[symbol] = tables.get(symbol, {}) | pairs("--instrument", [part for part in rules.split(",") if part])
+    return limits, instruments_from(tables) if tables else None
+
+
+def _print_machine(result: "PortfolioResult", folder: Path | None) -> None:
+    from toolkit.portfolio.summary import results_of
+
+    run = {"folder": None if folder is None else str(folder)}
+    files = [] if folder is None else sorted(str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file())
+    run_id = "" if folder is None else folder.name
+    print_json({**run, "files": files, **results_of(result, run_id)})
+
+
+def _print(result: "PortfolioResult", folder: Path | None) -> None:
+    from toolkit.analysis.texts import SYNTHETIC, figure, label
+    from toolkit.bars.series import utc
+    from toolkit.portfolio import summary
+
+    run = result.run
+    for text in ([SYNTHETIC] if summary.is_synthetic(result) else []) + list(result.notes):
+        print(text, file=sys.stderr)
+    print(f"{len(run.members):,} candidates on one account, {utc(run.start_ms)} to {utc(run.end_ms)}\n")
+    print(" " * 24 + "".join(f"{name:>14}" for name in result.variants))
+    for name in _SHOWN:
+        cells = (figure(name, variant.figures[name]) for variant in result.variants.values())
+        print(f"{label(name):<24}" + "".join(f"{cell:>14}" for cell in cells))
+    held = {name: figure(name, result.metrics[name]) for name in ("buy_and_hold_return", "buy_and_hold_max_drawdown")}
+    print(f"\nbuy and hold: {held['buy_and_hold_return']}, max drawdown {held['buy_and_hold_max_drawdown']}")
+    for line in _account_lines(result):
+        print(line)
+    print(f"{result.origin.combinations_tried:,} combinations tried; the best of many is luck in part")
+    if summary.in_sample(result):
+        print("IN SAMPLE: the candidates were selected on days that they are tested on here")
+    if folder is not None:
+        print(f"run: {folder}\nreport: {folder / 'report.html'}")
+
+
+def _account_lines(result: "PortfolioResult") -> list[str]:
+    """What the account did: decisions, halts, drift, undecided bars, members that need a look."""
+    from toolkit.portfolio import summary
+
+    audit, drift, ambiguity = summary.audit_counts(result), summary.drift(result), result.ambiguity
+    words = ("accepted", "clipped", "rejected", "vetoed")
+    lines = ["entries: " + ", ".join(f"{audit[word]:,} {word}" for word in words)]
+    lines += [f"  {count:,} {reason}" for reason, count in list(audit["by_reason"].items())[:_REASONS]]
+    halts = [f"{halt['ts']} ({halt['kind']})" for halt in summary.halts(result)]
+    lines += [f"halts: {len(halts)}, {_some(halts)}"] if halts else []
+    lines.append(
+        f"largest exposure: gross {drift['max_gross_share']:.1%}, net {drift['max_net_share']:.1%}, one symbol "
+        f"{drift['max_symbol_share']:.1%} of equity; beyond a limit by drift on {drift['days_over_limit']} days"
+    )
+    if ambiguity["trades"]:
+        lines.append(
+            f"order of stop and target inside one bar: {ambiguity['trades']} trades undecided; profit "
+            f"{ambiguity['pnl']:,.2f}, best case {ambiguity['best_pnl']:,.2f}, worst case {ambiguity['worst_pnl']:,.2f}"
+        )
+    idle = [f"{row['instance']} ({row['why']})" for row in summary.never_traded(result)]
+    lines += [f"never traded: {len(idle)}, {_some(idle)}"] if idle else []
+    ended = [f"{row['instance']} ({row['last']})" for row in summary.ended_early(result)]
+    lines += [f"bars end early: {len(ended)}, {_some(ended)}"] if ended else []
+    return lines
+
+
+def _some(texts: list[str]) -> str:
+    return ", ".join(texts[:_LISTED]) + (", ..." if len(texts) > _LISTED else "")
