@@ -14,7 +14,7 @@ from toolkit.types import FloatArray, IntArray, Records, Row
 LEG = np.dtype(
     [(name, np.int64) for name in (
         "side", "order_kind", "order_t", "order_reason", "active", "trade_signal_t", "entry_t",
-        "status", "signal_t", "ignored", "period", "ahead_ignored", "last_t", "queued", "signal_row",
+        "status", "signal_t", "ignored", "period", "ahead_ignored", "last_t", "queued", "signal_row", "halt_t",
     )]
     + [(name, np.float64) for name in (
         "expected_price", "entry_price", "qty", "stop", "target", "first_stop", "trail_distance", "best", "worst",
@@ -25,7 +25,8 @@ LEG = np.dtype(
 """A `LegState` and what the account knows of the leg.
 
 `last_t` : the bar it was last stepped on. `ahead_*` : what the bars before its next event add to its trade and signal.
-`queued` : its key in the queue, -1 = none. `signal_row` : row of its last entry signal. `weight` : its share of equity
+`queued` : its key in the queue, -1 = none. `signal_row` : row of its last entry signal. `halt_t` : the bar in
+progress at whose close a halt reaches the leg, -1 = none. `weight` : its share of equity
 now, `trade_weight` that at its last signal. `pending`, `reserved` : notional of its waiting entry, and the money kept
 free for it, 0 = none.
 """

@@ -142,7 +142,9 @@ def _book(
         m = place.market
         for name in ("open", "high", "low", "close", "can_trade", "low64", "high64", "low4096", "high4096", "fine"):
             row[name] = address(getattr(m, name))
-        row["t0"], row["n"], row["base_ms"] = m.t0, len(m.open), place.base_ms
+        # What lies after the period is not there, whatever was loaded.
+        row["t0"], row["base_ms"] = m.t0, place.base_ms
+        row["n"] = max(0, min(len(m.open), period_ms[1] // place.base_ms - m.t0))
         row["fine_ratio"], row["fine_rows"] = m.fine_ratio, len(m.fine)
         row["volume"] = address(place.volume)
     table = np.zeros(len(seats), SEAT)

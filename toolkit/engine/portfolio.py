@@ -51,8 +51,8 @@ from toolkit.engine.account import (
     push,
     save_leg,
     set_ahead,
-    worst_share,
 )  # fmt: skip
+from toolkit.engine.exposure import measure, note_shares
 from toolkit.engine.hop import bar_at, end_signal, next_event, open_signal, record_trade, signal_at, signal_end
 from toolkit.engine.lifecycle import cancel_entry, decide, entry_period, flat_leg, step
 from toolkit.engine.rule_table import rules_at
@@ -81,61 +81,7 @@ FAR = 2**62
 _PAID_TOLERANCE = 1.0 + 1e-9
 _VETOED, _REFUSED, _UNPAID = int(Reason.VETOED), int(Reason.REFUSED), int(Reason.UNPAID)
 _HALT_EXIT, _END_HALT, _END_UNPAID = int(ExitReason.HALT), int(SignalEnd.HALT), int(SignalEnd.UNPAID)
-
-
-@kernel
-def new_exposure(book: Book) -> Exposure:
-    """Working arrays for `measure`."""
-    return Exposure(
-        np.zeros(6), np.zeros(len(book.markets)), np.zeros(book.n_symbols), np.zeros(1, np.int64),
-        np.zeros(2 * book.n_symbols, np.int64), np.zeros(book.n_strategies, np.int64),
-    )  # fmt: skip
-
-
-@borrowing
-def measure(book: Book, ledger: Ledger, moment: int, exposure: Exposure) -> None:
-    """The account at a moment: open trades at the last close that their market knew then, summed in the legs' order,
-    and waiting entries at the price of their decision."""
-    money, marks = exposure.money, exposure.marks
-    for m in range(len(book.markets)):
-        row = book.markets[m]
-        index = min(moment // row["base_ms"] - row["t0"], row["n"]) - 1
-        marks[m] = floats(row["close"], row["n"])[index] if index >= 0 else math.nan
-    equity, gross, net, held, held_net, reserved = ledger.money[CASH], 0.0, 0.0, 0.0, 0.0, 0.0
-    exposure.symbol_gross[:] = 0.0
-    exposure.by_side[:] = 0
-    exposure.by_strategy[:] = 0
-    n_open, n_pending = ledger.clock[N_OPEN], ledger.clock[N_PENDING]
-    for k in range(n_open + n_pending):
-        leg = ledger.open_legs[k] if k < n_open else ledger.pending_legs[k - n_open]
-        seat, state = book.seats[leg], ledger.legs[leg]
-        side, symbol = seat["side"], seat["symbol"]
-        if k < n_open:
-            value = state["qty"] * marks[seat["market"]]
-            equity += side * value
-            held += value
-            held_net += side * value
-        else:
-            value = state["pending"]
-            reserved += state["reserved"]
-        gross += value
-        net += side * value
-        exposure.symbol_gross[symbol] += value
-        exposure.by_side[2 * symbol + (0 if side > 0 else 1)] += 1
-        exposure.by_strategy[seat["strategy"]] += 1
-    money[EQUITY], money[GROSS], money[NET] = equity, gross, net
-    money[HELD], money[HELD_NET], money[RESERVED] = held, held_net, reserved
-    exposure.slots[SLOTS] = n_open + n_pending
-
-
-@inlined
-def note_shares(ledger: Ledger, exposure: Exposure) -> None:
-    """Keep the largest exposures since the last mark."""
-    equity = exposure.money[EQUITY]
-    worst_share(ledger.money, GROSS_SHARE, exposure.money[GROSS], equity)
-    worst_share(ledger.money, NET_SHARE, abs(exposure.money[NET]), equity)
-    for value in exposure.symbol_gross:
-        worst_share(ledger.money, SYMBOL_SHARE, value, equity)
+_END_REFUSED = int(SignalEnd.REFUSED)
 
 
 @inlined
@@ -144,12 +90,14 @@ def requeue(book: Book, ledger: Ledger, leg: int) -> None:
     row, seat = ledger.legs[leg], book.seats[leg]
     forget_ahead(row)
     row["queued"] = -1
-    if row["weight"] <= 0.0 and row["active"] == 0 and row["order_kind"] == NO_ORDER:
+    if row["weight"] <= 0.0 and row["active"] == 0 and row["status"] == NO_SIGNAL:
         return
     place = book.markets[seat["market"]]
     market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
     rules = rules_at(book.rules[leg], book.exit_rules[leg])
     end_t = market.t0 + len(market.open)
+    if row["halt_t"] >= 0:
+        end_t = min(end_t, row["halt_t"] + 1)
     t, state = next_event(
         load_leg(row), row["last_t"], end_t, market, signals, rules, costs_of(book.seats, leg), ledger.cursors[leg]
     )
@@ -202,6 +150,20 @@ def pays(book: Book, ledger: Ledger, leg: int, bar_ms: int, cost: float, exposur
 
 
 @inlined
+def wind_down(ledger: Ledger, tape: Tape, leg: int, t: int) -> None:
+    """At the close of bar `t`, for a halt that closes: cancel the leg's waiting entry, or order its trade closed."""
+    row = ledger.legs[leg]
+    state = load_leg(row)
+    if state.order.kind == ENTRY_ORDER:
+        end_signal(state, t, _END_HALT, tape.signals, row["signal_row"])
+        save_leg(row, cancel_entry(state))
+        leave_queue_of_entries(ledger, leg)
+    elif state.trade.active and state.order.kind == NO_ORDER:
+        order = Order(EXIT_ORDER, t, _HALT_EXIT)
+        save_leg(row, LegState(state.side, order, state.trade, state.signal, state.period))
+
+
+@inlined
 def step_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int, exposure: Exposure) -> bool:
     """`step` of one leg on its base bar `t`: the account pays and is paid; returns whether an entry is proposed."""
     ledger.counts[N_STEPS] += 1
@@ -240,6 +202,9 @@ def step_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int, exposure:
         end_signal(state, t, end, tape.signals, row["signal_row"])
     save_leg(row, state)
     row["last_t"] = t
+    if row["halt_t"] >= 0 and (t >= row["halt_t"] or (not state.trade.active and state.order.kind == NO_ORDER)):
+        row["halt_t"] = -1
+        wind_down(ledger, tape, leg, t)
     return bool(managed.proposed and row["weight"] > 0.0)
 
 
@@ -255,13 +220,17 @@ def record(ledger: Ledger, tape: Tape, leg: int, state: LegState, t: int, matche
 
 @borrowing
 def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposure: Exposure) -> None:
-    """Stop new entries; where the limits ask for it, cancel waiting ones and order every open trade closed."""
+    """Stop new entries; where the limits ask for it, cancel waiting ones and order every open trade closed.
+
+    A leg whose bar is in progress (5m beside 1m) is reached at that bar's close: its open lies before the halt.
+    """
     ledger.clock[HALTED] = kind
     ledger.clock[HALTED_TODAY] = 1
     said = tape.halts[ledger.counts[N_HALTS]]
     ledger.counts[N_HALTS] += 1
     said["ts"], said["kind"], said["equity"] = moment, kind, exposure.money[EQUITY]
-    said["until_ts"] = (moment // DAY_MS + 1) * DAY_MS if kind == DAILY_LOSS_HALT else -1
+    # A day's loss that only its last mark shows stops no entry: the next day has begun.
+    said["until_ts"] = -(-moment // DAY_MS) * DAY_MS if kind == DAILY_LOSS_HALT else -1
     if not book.limits.halt_closes:
         return
     for leg in range(len(ledger.legs)):
@@ -271,38 +240,34 @@ def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposur
         seat = book.seats[leg]
         place = book.markets[seat["market"]]
         t = min(moment // place["base_ms"], place["t0"] + place["n"]) - 1
-        if t > row["last_t"]:
-            # Nothing happens up to here, or the leg would have been stepped: only its extremes are brought up to date.
+        if moment % place["base_ms"] != 0:
+            row["halt_t"] = moment // place["base_ms"]
+        else:
+            if t > row["last_t"]:
+                # Nothing happens up to here, or it would have been stepped: only extremes are brought up to date.
+                forget_ahead(row)
+                market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
+                rules = rules_at(book.rules[leg], book.exit_rules[leg])
+                _, state = next_event(
+                    load_leg(row), row["last_t"], t + 1, market, signals, rules, costs_of(book.seats, leg),
+                    ledger.cursors[leg],
+                )  # fmt: skip
+                set_ahead(row, state)
+                step_leg(book, ledger, tape, leg, t, exposure)
             forget_ahead(row)
-            market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
-            rules = rules_at(book.rules[leg], book.exit_rules[leg])
-            _, state = next_event(
-                load_leg(row), row["last_t"], t + 1, market, signals, rules, costs_of(book.seats, leg),
-                ledger.cursors[leg],
-            )  # fmt: skip
-            set_ahead(row, state)
-            step_leg(book, ledger, tape, leg, t, exposure)
-        forget_ahead(row)
-        state = load_leg(row)
-        if state.order.kind == ENTRY_ORDER:
-            end_signal(state, t, _END_HALT, tape.signals, row["signal_row"])
-            save_leg(row, cancel_entry(state))
-            leave_queue_of_entries(ledger, leg)
-        elif state.trade.active and state.order.kind == NO_ORDER:
-            order = Order(EXIT_ORDER, t, _HALT_EXIT)
-            save_leg(row, LegState(state.side, order, state.trade, state.signal, state.period))
+            wind_down(ledger, tape, leg, t)
         requeue(book, ledger, leg)
 
 
 @inlined
-def look_at_halts(book: Book, ledger: Ledger, tape: Tape, moment: int, exposure: Exposure, new_day: bool) -> None:
+def look_at_halts(book: Book, ledger: Ledger, tape: Tape, moment: int, exposure: Exposure) -> None:
     """At a decision and at 00:00 UTC: the equity's peak, and the halts that a fall from it or in the day brings."""
     equity, money = exposure.money[EQUITY], ledger.money
     money[PEAK] = max(money[PEAK], equity)
     halted = ledger.clock[HALTED]
     if halted != DRAWDOWN_HALT and equity < money[PEAK] * (1.0 - book.limits.halt_drawdown):
         halt(book, ledger, tape, DRAWDOWN_HALT, moment, exposure)
-    elif not new_day and halted == NO_HALT and equity < money[DAY_START] * (1.0 - book.limits.halt_daily_loss):
+    elif halted == NO_HALT and equity < money[DAY_START] * (1.0 - book.limits.halt_daily_loss):
         halt(book, ledger, tape, DAILY_LOSS_HALT, moment, exposure)
 
 
@@ -313,7 +278,7 @@ def mark_day(book: Book, ledger: Ledger, tape: Tape, moment: int, exposure: Expo
     note_shares(ledger, exposure)
     money, clock = ledger.money, ledger.clock
     if moment % DAY_MS == 0:
-        look_at_halts(book, ledger, tape, moment, exposure, True)
+        look_at_halts(book, ledger, tape, moment, exposure)
     row = tape.days[ledger.counts[N_DAYS]]
     ledger.counts[N_DAYS] += 1
     row["ts"], row["open_trades"] = moment, clock[N_OPEN]
@@ -330,7 +295,7 @@ def mark_day(book: Book, ledger: Ledger, tape: Tape, moment: int, exposure: Expo
 
 
 @borrowing
-def reweigh(book: Book, ledger: Ledger, moment: int) -> None:
+def reweigh(book: Book, ledger: Ledger, tape: Tape, moment: int) -> None:
     """The weights that hold from this moment: an instance that is switched on starts flat, unless it still trades."""
     row = ledger.clock[SCHEDULE_ROW]
     for leg in range(len(ledger.legs)):
@@ -342,6 +307,8 @@ def reweigh(book: Book, ledger: Ledger, moment: int) -> None:
             base_ms = book.markets[seat["market"]]["base_ms"]
             # The bar that closes at this very moment may propose: the last one done with is the one before it.
             earliest = max(seat["start_t"], -(-moment // base_ms) - 1)
+            if state["status"] != NO_SIGNAL:
+                end_signal(load_leg(state), earliest - 1, _END_REFUSED, tape.signals, state["signal_row"])
             save_leg(state, flat_leg(seat["side"]))
             state["last_t"] = earliest - 1
             requeue(book, ledger, leg)
@@ -422,7 +389,7 @@ def decide_all(
             j -= 1
         proposed[j] = leg
     measure(book, ledger, moment, exposure)
-    look_at_halts(book, ledger, tape, moment, exposure, False)
+    look_at_halts(book, ledger, tape, moment, exposure)
     if book.limits.halt_closes and ledger.clock[HALTED] != NO_HALT:
         measure(book, ledger, moment, exposure)
     for leg in proposed:
@@ -444,7 +411,7 @@ def begin(book: Book, ledger: Ledger, capital: float) -> None:
         row = ledger.legs[leg]
         save_leg(row, flat_leg(book.seats[leg]["side"]))
         row["last_t"] = book.seats[leg]["start_t"] - 1
-        row["queued"], row["signal_row"] = -1, -1
+        row["queued"] = row["signal_row"] = row["halt_t"] = -1
         row["weight"] = row["trade_weight"] = row["pending"] = row["reserved"] = 0.0
 
 
@@ -480,7 +447,7 @@ def advance(book: Book, ledger: Ledger, tape: Tape, exposure: Exposure) -> bool:
             return True
         while row < len(book.effective_ms) and book.effective_ms[row] <= moment:
             clock[SCHEDULE_ROW] = row
-            reweigh(book, ledger, moment)
+            reweigh(book, ledger, tape, moment)
             row += 1
         n_due = n_proposed = 0
         while clock[N_QUEUE] > 0 and ledger.queue[0] >> LEG_BITS == moment:

@@ -166,7 +166,10 @@ def asked_qty(
     if limits.mode == _WEIGHT:
         return weight * limits.exposure * account.equity / price
     if limits.mode == _RISK:
-        return limits.risk_per_trade * account.equity * (weight * account.n_on) / abs(price - stop)
+        distance = abs(price - stop)
+        return (
+            limits.risk_per_trade * account.equity * (weight * account.n_on) / distance if distance > 0.0 else math.nan
+        )
     if limits.mode == _NOTIONAL:
         return limits.notional_per_trade * (weight * account.n_on) / price
     edge = min(1.0, max(0.0, 2.0 * prediction - 1.0)) if not math.isnan(prediction) else prediction
@@ -238,7 +241,7 @@ def size_entry(
     no = forbidden(account, leg, weight, limits)
     if no != _FULL:
         return 0.0, no, asked
-    if not asked > 0.0 or math.isinf(asked):
+    if not asked > 0.0:
         if limits.mode == _RISK:
             return 0.0, _NO_STOP, asked
         return 0.0, _NO_PREDICTION if math.isnan(prediction) else _NO_BET, asked
