@@ -38,8 +38,8 @@ def weights(
     """Weigh the instances of a sweep, or the strategies of any trades.csv, by what they did on each day.
 
     A weight is a share of equity. Judge the weights on later days only: on those that they were learned from any method
-    looks good. A trades.csv needs symbol, side, entry_ts, exit_ts and pnl (or entry_price, exit_price and qty); a column
-    strategy or instance tells strategies in one file apart.
+    looks good. A trades.csv needs symbol, side, entry_ts, exit_ts, and pnl or entry_price, exit_price and qty; strategy
+    or instance tells its strategies apart.
 
     Example: toolkit portfolio weights latest --method hrp --cap-strategy 0.3 --end 2023-01-01 --out weights.csv
 

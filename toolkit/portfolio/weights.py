@@ -5,60 +5,24 @@ A weight is a share of equity: not negative, all of them at most 1.
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.track import TrackRecord
+from toolkit.portfolio.weights_caps import Caps as Caps
 from toolkit.portfolio.weights_caps import capped, largest_total
-from toolkit.types import BoolArray, FloatArray
+from toolkit.types import FloatArray
 
 METHODS = ("equal", "winners", "inverse_volatility", "hrp", "min_variance", "max_sharpe", "cvar")
 """`winners` is the 1/0 method: those without a profit get nothing, the others share equally."""
 
+NO_CAPS = Caps()
+
 _JOINT = ("hrp", "min_variance", "max_sharpe", "cvar")
 _LEAST_RECORD = 0.5
 _SUM_TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True)
-class Caps:
-    """Largest shares of the whole account's weights, in (0, 1]; 1 is no cap.
-
-    Attributes
-    ----------
-    strategy, symbol, family : of all instances that share one. instance : of each alone.
-    """
-
-    strategy: float = 1.0
-    symbol: float = 1.0
-    family: float = 1.0
-    instance: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not (isinstance(value, float | int) and math.isfinite(value) and 0.0 < value <= 1.0):
-                raise InputError(
-                    f"the cap on a {name} must be a share above 0 and at most 1, was {value!r}; 1 is no cap"
-                )
-
-    def groups(self, members: pl.DataFrame, instances: list[str]) -> tuple[BoolArray, FloatArray]:
-        """The caps as rows: bool[g, n], which instances each one holds for, and float64[g], how much they may have."""
-        rows, limits = [], []
-        table = pl.DataFrame({"instance": instances}).join(members, on="instance", how="left", maintain_order="left")
-        for name, cap in asdict(self).items():
-            if cap >= 1.0:
-                continue
-            values = table[name].to_numpy()
-            for value in sorted(set(values)):
-                rows.append(values == value)
-                limits.append(float(cap))
-        return np.array(rows, np.bool_).reshape(len(rows), len(instances)), np.array(limits)
-
-
-NO_CAPS = Caps()
 
 
 @dataclass(frozen=True)

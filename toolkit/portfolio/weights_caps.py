@@ -1,11 +1,51 @@
 """Weights within caps: groups of instances that may have at most a share of the whole each."""
 
-import numpy as np
+import math
+from dataclasses import asdict, dataclass
 
+import numpy as np
+import polars as pl
+
+from toolkit.errors import InputError
 from toolkit.types import BoolArray, FloatArray
 
 _TINY = 1e-12
 _SPARE = 1e-9
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Largest shares of the whole account's weights, in (0, 1]; 1 is no cap.
+
+    Attributes
+    ----------
+    strategy, symbol, family : of all instances that share one. instance : of each alone.
+    """
+
+    strategy: float = 1.0
+    symbol: float = 1.0
+    family: float = 1.0
+    instance: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not (isinstance(value, float | int) and math.isfinite(value) and 0.0 < value <= 1.0):
+                raise InputError(
+                    f"the cap on a {name} must be a share above 0 and at most 1, was {value!r}; 1 is no cap"
+                )
+
+    def groups(self, members: pl.DataFrame, instances: list[str]) -> tuple[BoolArray, FloatArray]:
+        """The caps as rows: bool[g, n], which instances each one holds for, and float64[g], how much they may have."""
+        rows, limits = [], []
+        table = pl.DataFrame({"instance": instances}).join(members, on="instance", how="left", maintain_order="left")
+        for name, cap in asdict(self).items():
+            if cap >= 1.0:
+                continue
+            values = table[name].to_numpy()
+            for value in sorted(set(values)):
+                rows.append(values == value)
+                limits.append(float(cap))
+        return np.array(rows, np.bool_).reshape(len(rows), len(instances)), np.array(limits)
 
 
 def largest_total(groups: BoolArray, limits: FloatArray) -> float:
