@@ -21,7 +21,8 @@ from toolkit.engine.account import (
     Ledger,
     Tape,
 )  # fmt: skip
-from toolkit.engine.portfolio import MAX_LEGS, advance, begin, finish, new_exposure
+from toolkit.engine.exposure import new_exposure
+from toolkit.engine.portfolio import MAX_LEGS, advance, begin, finish
 from toolkit.engine.rule_table import rule_table
 from toolkit.engine.sizing import LimitRates
 from toolkit.engine.types import SIGNAL, TRADE, CostRates, LegSignals, Market, Rules
