@@ -84,7 +84,7 @@ def select(
 
 def rebalance(
     deployment: Annotated[str, typer.Argument(help="Deployment: path, id, or latest.")],
-    rule: RuleOption = "expectancy > 0",
+    rule: RuleOption = "",
     lookback: Annotated[str, typer.Option(help="How far back it looks, whole days.")] = "90d",
     min_trades: LeastTrades = 1,
     max_correlation: MostCorrelated = None,

@@ -37,10 +37,7 @@ def record_figures(track: "TrackRecord") -> pl.DataFrame:
     table = day_figures(returns.to_numpy(), days) if returns.width else {}
     instances = pl.DataFrame({"instance": pl.Series(returns.columns, dtype=pl.String), **table})
     joined = instances.join(trade_figures(track.trades), on="instance", how="left", maintain_order="left")
-    numbers = [pl.col(name).cast(pl.Float64) for name in TRADE_FIGURES]
-    filled = joined.with_columns(numbers).with_columns(
-        pl.col("trades").fill_null(0.0), pl.col(pl.Float64).fill_null(np.nan)
-    )
+    filled = joined.with_columns(pl.col("trades").fill_null(0.0)).with_columns(pl.col(pl.Float64).fill_null(np.nan))
     return filled.select("instance", "days", *FIGURES) if returns.width else _no_figures()
 
 
