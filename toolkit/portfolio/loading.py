@@ -143,9 +143,10 @@ class _Group:
 
     def prepare(self, pool: ThreadPoolExecutor, shown: Progress) -> Iterator[tuple[_Asked, tuple[Bars, Prepared]]]:
         """Every member with its bars and events, as they are done."""
+        warmup_ms = self._warmup_ms()
         for one in sorted(self.asked, key=_loads_first):
             with _naming(one.instance):
-                self._load(one)
+                self._load(one, warmup_ms)
         alike: dict[str, list[_Asked]] = {}
         for one in self.asked:
             key = canonical_json([one.instance.strategy, dict(one.instance.params), one.member.interval])
@@ -162,14 +163,14 @@ class _Group:
         for series in self._bars.values():
             series.base.drop_factors()
 
-    def _load(self, one: _Asked) -> None:
+    def _load(self, one: _Asked, warmup_ms: int) -> None:
         """The bars of a member's interval, and the finer ones where its policy reads them."""
         interval = one.member.interval
         if interval not in self._bars:
             bases = {series.base.interval: series.base for series in self._bars.values()}
             # A series stored at 1m serves every interval; of others each interval picks its own base.
             shared = [b for name, b in bases.items() if self.given is not None or name in ("1m", self.span.base)]
-            base = shared[0] if shared else self._read(interval).base
+            base = shared[0] if shared else self._read(interval, warmup_ms).base
             self._bars[interval] = bases.get(base.interval, base).to(interval)
         series = self._bars[interval]
         require_traded(series, self.span.start_ms)
@@ -177,7 +178,7 @@ class _Group:
         if one.member.rules.policy == "finer" and stored not in self._finer:
             self._finer[stored] = load_finer(series, self.span.db) if self.given is None else None
 
-    def _read(self, interval: str) -> Bars:
+    def _read(self, interval: str, warmup_ms: int) -> Bars:
         span = self.span
         if self.given is not None:
             if self.symbol not in self.given:
@@ -188,13 +189,14 @@ class _Group:
         return load_bars(
             self.symbol, interval, span.start, span.end, exchange=span.exchange, base=span.base,
             native=self._named("native"), peers=[p for p in self._named("peers") if canonical_symbol(p) != self.symbol],
-            warmup_ms=self._warmup_ms(), db=span.db,
+            warmup_ms=warmup_ms, db=span.db,
         )  # fmt: skip
 
     def _named(self, kind: str) -> list[str]:
         return sorted({name for one in self.asked for name in getattr(one.strategy, kind)})
 
     def _warmup_ms(self) -> int:
+        """How much history before the start the longest lookback of any member needs."""
         start_ms = self.span.start_ms
         if start_ms is None:
             return 0

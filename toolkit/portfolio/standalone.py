@@ -20,7 +20,7 @@ from toolkit.types import FloatArray, Records
 NOTIONAL = 1.0
 # Members whose trades become one frame: a frame each would cost more than their simulation, one of all would hold
 # millions of records twice.
-_BATCH = 32
+BATCH = 32
 
 
 def track_of(loaded: Sequence[LoadedMember], jobs: int | None = None) -> TrackRecord:
@@ -36,10 +36,13 @@ def track_of(loaded: Sequence[LoadedMember], jobs: int | None = None) -> TrackRe
     TrackRecord : daily returns of members are side by side on the UTC days of all of them, null on days before a
     member's first traded bar and after its last.
     """
+    workers = default_jobs() if jobs is None else jobs
+    if workers < 1:
+        raise InputError(f"`jobs` must be at least 1, was {workers}")
     if not loaded:
         raise InputError("a track record needs at least one instance, was given none")
-    batches = [loaded[k : k + _BATCH] for k in range(0, len(loaded), _BATCH)]
-    with ThreadPoolExecutor(jobs if jobs is not None else default_jobs(), thread_name_prefix="standalone") as pool:
+    batches = [loaded[k : k + BATCH] for k in range(0, len(loaded), BATCH)]
+    with ThreadPoolExecutor(workers, thread_name_prefix="standalone") as pool:
         done = list(pool.map(_batch, batches))
     alone = [one for _, days in done for one in days]
     return TrackRecord(
