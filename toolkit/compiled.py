@@ -17,8 +17,12 @@ def _compile(function: _F, **options: bool) -> _F:
 
 
 def kernel(function: _F) -> _F:
-    """Compile a function of the toolkit; the form for all but the engine's innermost."""
-    return _compile(function)
+    """Compile a function of the toolkit; the form for all but the engine's innermost.
+
+    It counts references even where a borrowing caller compiles it first: numba would hand that caller's switch down and
+    keep the result on disk, and the next caller would free an array that it was only lent.
+    """
+    return _compile(function, _nrt=True)
 
 
 def inlined(function: _F) -> _F:

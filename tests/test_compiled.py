@@ -1,0 +1,33 @@
+import sys
+
+import numpy as np
+import pytest
+
+from toolkit import kernel_cache
+from toolkit.compiled import borrowing, kernel
+from toolkit.types import FloatArray
+
+
+def test_what_a_kernel_returns_is_owned_whoever_compiled_it_first(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_cache, "toolkit_dir", lambda: tmp_path)
+
+    @kernel
+    def handed_on(values: FloatArray) -> tuple[FloatArray, int]:
+        return values, 1
+
+    @borrowing
+    def borrower(values: FloatArray) -> float:
+        return handed_on(values)[0][0]
+
+    @kernel
+    def owner(values: FloatArray) -> float:
+        return handed_on(values)[0][0]
+
+    values = np.ones(3)
+    assert borrower(values) == 1.0
+    assert handed_on.targetoptions["_nrt"]  # type: ignore[attr-defined]
+    before = sys.getrefcount(values)
+    assert [owner(values) for _ in range(5)] == [1.0] * 5
+    assert sys.getrefcount(values) == before
