@@ -128,7 +128,7 @@ def test_a_sweep_is_weighed_by_its_best_marked_daily(swept: Path, monkeypatch: p
 
 def test_other_runs_are_read_by_their_trades(swept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCKSTEP_DATA", str(swept))
-    words = ["backtest", "volatility_breakout", "BTC/USDT", "15m", "--start", "2023-01-03", "--json"]
+    words = ["backtest", "volatility_breakout", "--symbol", "BTC/USDT", "--interval", "15m", "--start", "2023-01-03"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     folder = next((swept / "runs").glob("*-backtest-*"))

@@ -29,7 +29,7 @@ app.command("demo")(demo.demo)
 app.command("backtest")(backtest.backtest)
 app.command("sweep")(sweep.sweep)
 
-RESEARCH_PACKAGES = ("ccxt", "duckdb", "plotly", "polars", "pyarrow", "scipy", "vectorbt")
+RESEARCH_PACKAGES = ("ccxt", "duckdb", "plotly", "polars", "pyarrow", "scipy", "skfolio", "vectorbt")
 
 
 def main() -> None:

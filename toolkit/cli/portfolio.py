@@ -2,7 +2,7 @@
 
 import typer
 
-from toolkit.cli import portfolio_backtest, portfolio_weights
+from toolkit.cli import portfolio_backtest, portfolio_select, portfolio_weights
 
 app = typer.Typer(
     name="portfolio", help="Many strategies on one account: weights, selection, backtest.", no_args_is_help=True
@@ -10,3 +10,5 @@ app = typer.Typer(
 app.command("backtest")(portfolio_backtest.backtest)
 app.command("weights")(portfolio_weights.weights)
 app.command("correlations")(portfolio_weights.correlations)
+app.command("select")(portfolio_select.select)
+app.command("rebalance")(portfolio_select.rebalance)
