@@ -45,7 +45,7 @@ weight = 1
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> SweepResult:
     experiment = Experiment.from_table(table(top=5, min_trades=3, costs={"taker_rate": 0.0005}))
-    return sweep(experiment, bars=BARS, output=Output(csv="none"), root=tmp_path_factory.mktemp("runs"))
+    return sweep(experiment, bars=BARS, output=Output(csv="none", factors=False), root=tmp_path_factory.mktemp("runs"))
 
 
 def test_a_member_is_its_backtests_instance() -> None:
