@@ -152,7 +152,7 @@ def random_limits(rng: Generator, capital: float) -> Limits:
         return value if rng.random() < chance else None
 
     while True:
-        daily, drawdown = maybe(float(rng.uniform(0.0005, 0.02))), maybe(float(rng.uniform(0.001, 0.05)), 0.2)
+        daily, drawdown = maybe(float(rng.uniform(0.0003, 0.01))), maybe(float(rng.uniform(0.001, 0.04)), 0.2)
         try:
             return Limits(
                 sizing=str(rng.choice(["weight", "weight", "risk", "notional", "prediction"])),
@@ -172,7 +172,7 @@ def random_limits(rng: Generator, capital: float) -> Limits:
                 max_volume_share=maybe(float(rng.uniform(0.05, 50.0)), 0.1),
                 daily_loss_halt=daily,
                 drawdown_halt=drawdown,
-                halt_closes=(daily is not None or drawdown is not None) and bool(rng.random() < 0.5),
+                halt_closes=(daily is not None or drawdown is not None) and bool(rng.random() < 0.7),
             )
         except InputError:
             continue
@@ -183,7 +183,7 @@ def random_instrument(rng: Generator, capital: float) -> Instrument:
         lot_step=float(rng.choice([0.0, 0.001, 0.1, 3.0])),
         min_qty=float(rng.choice([0.0, 0.0, 2.0])),
         min_notional=float(rng.choice([0.0, 0.0, 0.02])) * capital,
-        market=str(rng.choice(["swap", "swap", "spot"])),
+        market=str(rng.choice(["swap", "swap", "swap", "spot"])),
         hedge_mode=bool(rng.random() < 0.6),
     )
 
@@ -194,9 +194,7 @@ def loaded(case: AccountCase) -> list[LoadedMember]:
     for number, e in enumerate(case.entrants):
         member = Member(e.strategy, e.symbol, e.bars.interval, {"number": number}, e.rules, e.costs)
         instance = Instance(e.strategy, {"number": number}, e.rules, e.symbol, e.bars.interval, "code")
-        prepared = prepare(
-            e.bars, e.signals, e.rules, e.costs, verdicts=e.verdicts, finer=e.finer, start_ms=e.start_ms
-        )
+        prepared = prepare(e.bars, e.signals, e.rules, e.costs, verdicts=e.verdicts, finer=e.finer, start_ms=e.start_ms)
         members.append(LoadedMember(member, instance, e.bars, prepared))
     return members
 
@@ -213,6 +211,4 @@ def compiled_run(case: AccountCase, **changed: Any) -> PortfolioRun:
 def naive_run(case: AccountCase) -> NaiveAccount:
     rows = zip(case.schedule.effective_ms.tolist(), case.schedule.weights.tolist(), strict=True)
     schedule = [(at, dict(zip(case.schedule.instances, row, strict=True))) for at, row in rows]
-    return NaiveAccount(
-        case.entrants, schedule, case.limits, case.capital, case.period_ms, case.instruments
-    ).run()
+    return NaiveAccount(case.entrants, schedule, case.limits, case.capital, case.period_ms, case.instruments).run()

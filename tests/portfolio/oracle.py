@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from tests.engine.oracle import LONG, SHORT, NaiveLeg
 from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.series import Bars
@@ -55,8 +53,12 @@ class AccountLeg(NaiveLeg):
         self.weight = self.trade_weight = 0.0
         self.proposal: tuple[int, float, float, float] | None = None
 
-    def start_afresh(self) -> None:
-        self.signal, self.used_periods, self.proposal = None, set(), None
+    def start_afresh(self, moment: int) -> None:
+        """silent: a refused signal from before it was switched off ends at the bar before the first that may signal."""
+        if self.signal:
+            self.t = max(self.start_t, -(-moment // self.base_ms) - 1) - 1
+            self.end_signal("REFUSED")
+        self.used_periods, self.proposal = set(), None
 
     def mark(self, moment: int) -> float:
         """Close of the last base bar that closed by then."""
@@ -223,7 +225,7 @@ class NaiveAccount:
             for leg in self.legs:
                 weight = weights.get(leg.entrant.id, 0.0)
                 if weight > 0 and leg.weight <= 0 and not (leg.trade or leg.entry_order):
-                    leg.start_afresh()
+                    leg.start_afresh(moment)
                 leg.weight = weight
 
     def look(self, moment: int) -> Looked:
@@ -253,15 +255,14 @@ class NaiveAccount:
 
     # Halts and marks.
 
-    def look_at_halts(self, moment: int, now: Looked, midnight: bool) -> None:
+    def look_at_halts(self, moment: int, now: Looked) -> None:
         self.peak = max(self.peak, now.equity)
         daily, drawdown = self.limits.daily_loss_halt, self.limits.drawdown_halt
         if drawdown is not None and self.halted != "DRAWDOWN" and now.equity < self.peak * (1.0 - drawdown):
             self.halt("DRAWDOWN", -1, moment, now)
-        elif midnight or self.halted or daily is None:
-            return
-        elif now.equity < self.day_start * (1.0 - daily):
-            self.halt("DAILY_LOSS", (moment // DAY_MS + 1) * DAY_MS, moment, now)
+        elif daily is not None and not self.halted and now.equity < self.day_start * (1.0 - daily):
+            # silent: a day's loss seen at its last mark stops nothing, the next day has begun; it may close.
+            self.halt("DAILY_LOSS", -(-moment // DAY_MS) * DAY_MS, moment, now)
 
     def halt(self, kind: str, until: int, moment: int, now: Looked) -> None:
         self.halted, self.halted_today = kind, True
@@ -280,7 +281,7 @@ class NaiveAccount:
         now = self.look(moment)
         self.note_shares(now)
         if moment % DAY_MS == 0:
-            self.look_at_halts(moment, now, True)
+            self.look_at_halts(moment, now)
         self.days.append({
             "ts": moment, "open_trades": sum(bool(leg.trade) for leg in self.legs),
             "halted": int(self.halted_today or self.halted is not None), "equity": now.equity, "cash": self.cash,
@@ -294,7 +295,7 @@ class NaiveAccount:
     # Decisions.
 
     def decide(self, moment: int, proposed: Sequence[AccountLeg]) -> None:
-        self.look_at_halts(moment, self.look(moment), False)
+        self.look_at_halts(moment, self.look(moment))
         for leg in proposed:
             if leg.period_is_used():
                 continue
@@ -374,7 +375,10 @@ class NaiveAccount:
             lots = math.floor(qty / venue.lot_step + LOT_TOLERANCE) * venue.lot_step
             if lots < qty:
                 qty, reason = lots, "LOT" if reason == "FULL" else reason
-        for least_order, size, why in ((venue.min_qty, qty, "MIN_QTY"), (venue.min_notional, qty * price, "MIN_NOTIONAL")):
+        for least_order, size, why in (
+            (venue.min_qty, qty, "MIN_QTY"),
+            (venue.min_notional, qty * price, "MIN_NOTIONAL"),
+        ):
             if 0 < size < least_order:
                 # A limit that left too little is the reason, not the venue.
                 return asked, 0.0, why if reason in ("FULL", "LOT") else reason
@@ -389,14 +393,3 @@ class NaiveAccount:
                     exit_fee=0.0,
                 )  # fmt: skip
                 self.trades.append(leg.trade)
-
-
-def ids(entrants: Sequence[Entrant]) -> list[str]:
-    return sorted(entrant.id for entrant in entrants)
-
-
-def moments_of_bars(entrants: Sequence[Entrant]) -> tuple[int, int]:
-    """From the first bar that may be traded to the last close of all."""
-    first = min(max(int(e.bars.base.ts[0]), e.start_ms or 0) for e in entrants)
-    last = max(int(np.max(e.bars.base.ts)) + e.bars.base.interval_ms for e in entrants)
-    return first, last
