@@ -1,0 +1,211 @@
+"""`toolkit portfolio select` and `rebalance` over a small store and a tiny sweep."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from toolkit.analysis.runs import read_run
+from toolkit.bars.moments import to_ms
+from toolkit.bars.synthetic import synthetic_columns
+from toolkit.cli.main import app
+from toolkit.errors import LockstepError
+from toolkit.portfolio.deployment import list_deployments, read_deployment
+from toolkit.portfolio.loading import load_members
+from toolkit.portfolio.rebalance import RebalancePolicy, walk_forward
+from toolkit.portfolio.selection import SelectionRule
+from toolkit.portfolio.standalone import track_of
+from toolkit.sweep.result import SweepResult
+
+SWEEP = (
+    "sweep", "--strategy=volatility_breakout", "--symbol=BTC/USDT", "--symbol=ETH/USDT", "--interval=15m",
+    "--start=2023-01-03", "--end=2023-01-20", "--param=window=10:40:10", "--rule=side=long,short",
+    "--rule=max_hold=2h,8h", "--csv=none", "--no-factors",
+)  # fmt: skip
+CHOICE = ("--min-trades=5", "--top=4", "--by=total_return", "--max-correlation=0.9")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with thirty synthetic days of two symbols, and a sweep over some of them."""
+    folder = tmp_path_factory.mktemp("data")
+    for symbol, columns in synthetic_columns(("BTC/USDT", "ETH/USDT"), days=30).items():
+        pl.DataFrame(columns).write_parquet(folder / f"synthetic_{symbol.replace('/', '')}_1m.parquet")
+    runner = CliRunner(env={"LOCKSTEP_DATA": str(folder)})
+    for words in (["data", "import", f"{folder}/*.parquet"], list(SWEEP)):
+        result = runner.invoke(app, words)
+        assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def data(swept: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCKSTEP_DATA", str(swept))
+    return swept
+
+
+def run(*words: str) -> Any:
+    result = CliRunner().invoke(app, ["portfolio", *words])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def machine(*words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(*words, "--json").stdout)
+    return found
+
+
+def refused(*words: str) -> str:
+    result = CliRunner().invoke(app, ["portfolio", *words])
+    assert isinstance(result.exception, LockstepError), result.output
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+def selected(folder: Path, *words: str) -> tuple[dict[str, Any], Path]:
+    out = folder / "deployment.json"
+    return machine("select", "latest", "--select=trades > 0", *CHOICE, f"--out={out}", *words), out
+
+
+def test_a_sweep_becomes_a_deployment(data: Path, tmp_path: Path) -> None:
+    said, out = selected(tmp_path, "--method=inverse_volatility", "--cap=symbol=0.6", "--limit=max_gross=0.8")
+    deployment = read_deployment(out)
+    sweep = SweepResult.read("latest")
+    assert said["combinations_tried"] == sweep.combinations_tried == deployment.selected_from.combinations_tried == 32
+    assert deployment.selected_from.run == sweep.run.run_id
+    assert said["in_sample"]["start"].startswith("2023-01-03T00:00")
+    assert said["in_sample"]["end"].startswith("2023-01-20T00:00")
+    assert deployment.effective_from_ms == to_ms("2023-01-20", "end")
+    assert [row["instance"] for row in said["chosen"]] == [m.instance.id for m in deployment.members]
+    assert 1 <= len(deployment.members) <= 4
+    assert sum(deployment.weights.values()) <= 1 + 1e-9
+    assert deployment.limits.max_gross == 0.8
+    for symbol in ("BTC/USDT", "ETH/USDT"):
+        held = [m.instance.id for m in deployment.members if m.symbol == symbol]
+        assert sum(deployment.weights[name] for name in held) <= 0.6 + 1e-9
+    assert {(m.exchange, m.base) for m in deployment.members} == {("synthetic", "1m")}
+    assert deployment.data and all(len(series["sha256"]) == 64 for series in deployment.data)
+
+
+def test_figures_of_the_chosen_are_the_sweeps(data: Path, tmp_path: Path) -> None:
+    """Stand-alone records say the same as the rows of the sweep's metrics, that it was narrowed by."""
+    said, _ = selected(tmp_path)
+    best = SweepResult.read("latest").top(1, by="total_return", min_trades=5).row(0, named=True)
+    first = said["chosen"][0]
+    for name in ("trades", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate"):
+        assert first[name] == pytest.approx(best[name], rel=1e-6), name
+    assert first["expectancy"] == pytest.approx(best["expectancy"] / SweepResult.read("latest").experiment.notional)
+
+
+def test_text_says_what_is_in_sample_and_how_many_were_tried(data: Path, tmp_path: Path) -> None:
+    out = run("select", "latest", "--select=trades > 0", *CHOICE).stdout
+    assert "chosen of 32 combinations tried" in out
+    assert "in-sample: chosen and weighed on 2023-01-03T00:00 to 2023-01-20T00:00" in out
+    assert "nothing written; --out FILE" in out
+
+
+def test_limits_of_a_file_and_of_flags(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "limits.toml"
+    file.write_text('[limits]\nmax_gross = 0.9\nmax_open = 3\n[instruments."BTC/USDT"]\nlot_step = 0.001\n')
+    said, out = selected(tmp_path, f"--limits={file}", "--limit=max_gross=0.7")
+    assert said["deployment"]["limits"]["max_open"] == 3
+    deployment = read_deployment(out)
+    assert (deployment.limits.max_gross, deployment.instruments["BTC/USDT"].lot_step) == (0.7, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--select=sharpe > 1000",), "none of 32 combinations of sweep"),
+        (("--select=sharp > 1",), "did you mean 'sharpe'"),
+        (("--by=fees",), "unknown figure to rank `by` 'fees'"),
+        (("--method=hpr",), "did you mean 'hrp'"),
+        (("--cap=coin=0.5",), "unknown cap 'coin'"),
+        (("--cap=symbol=2",), "must be a share above 0 and at most 1"),
+        (("--limit=max_grss=1",), "unknown limit 'max_grss'"),
+        (("--capital=-5",), "`capital` must be a finite amount above 0"),
+        (("--candidates=0",), "`candidates` must be a whole number of at least 1"),
+        (("--effective-from=soon",), "--effective-from must be an ISO date"),
+    ],
+)
+def test_select_refuses(data: Path, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    out = tmp_path / "deployment.json"
+    assert says in refused("select", "latest", "--min-trades=1", f"--out={out}", *words)
+    assert not out.exists()
+
+
+def test_rebalance_is_the_backtests_function(data: Path, tmp_path: Path) -> None:
+    _, out = selected(tmp_path)
+    rule = ("--select=trades >= 1", "--min-trades=1", "--by=total_return", "--top=2")
+    said = machine("rebalance", str(out), "--lookback=5d", "--moment=2023-01-26", *rule, "--method=inverse_volatility")
+    last = read_deployment(out)
+    policy = RebalancePolicy("1d", "5d", SelectionRule("trades >= 1", 1, None, 2, "total_return"), "inverse_volatility")
+    track = track_of(load_members(last.members, start="2023-01-03", end="2023-01-28"))
+    schedule = walk_forward(track, to_ms("2023-01-20", ""), to_ms("2023-01-28", ""), policy)
+    wanted = schedule.at(to_ms("2023-01-26", ""))
+    assert {row["instance"]: row["new"] for row in said["weights"]} == pytest.approx(wanted, abs=1e-12)
+    assert sum(1 for row in said["weights"] if row["new"]) == 2
+    assert all(row["why_not"] for row in said["weights"] if not row["new"])
+    assert said["deployed"] is None
+
+
+def test_deployments_follow_each_other(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, out = selected(tmp_path)
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "own"))
+    db = f"--db={data / 'bars.duckdb'}"
+    first = machine("rebalance", str(out), db, "--lookback=7d", "--deploy")
+    assert first["previous"] == read_deployment(out).id
+    assert first["moment"].startswith("2023-01-31T00:00")
+    second = machine("rebalance", "latest", db, "--lookback=7d", "--deploy", "--effective-from=2023-02-02")
+    assert second["previous"] == first["id"]
+    kept = list_deployments()
+    assert [read_deployment(f).id for f in kept] == [first["id"], second["id"]]
+    following = read_deployment(kept[1])
+    assert following.effective_from_ms == to_ms("2023-02-02", "")
+    assert [m.instance.id for m in following.members] == [m.instance.id for m in read_deployment(out).members]
+    text = run("rebalance", first["id"], db, "--lookback=7d").stdout
+    assert text.splitlines()[0].split() == ["instance", "old", "new"]
+    assert "nothing written; --deploy keeps it" in text
+    assert len(list_deployments()) == 2
+
+
+def test_all_off_is_deployed_and_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, out = selected(tmp_path)
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "own"))
+    words = (str(out), f"--db={data / 'bars.duckdb'}", "--lookback=7d", "--select=sharpe > 1000", "--deploy")
+    said = run("rebalance", *words).stdout
+    assert "everything is off: none of" in said
+    [kept] = list_deployments()
+    assert not any(read_deployment(kept).weights.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--lookback=90d",), "and the records begin"),
+        (("--lookback=12h",), "`lookback` must be whole days"),
+        (("--moment=2023-02-10",), "the records end 2023-01-31"),
+        (("--effective-from=2023-01-10",), "`effective_from` 2023-01-10 00:00 is before the moment 2023-01-31 00:00"),
+    ],
+)
+def test_rebalance_refuses(data: Path, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    _, out = selected(tmp_path)
+    given = ("--lookback=7d", *words) if "lookback" not in words[0] else words
+    assert says in refused("rebalance", str(out), *given)
+
+
+def test_rebalance_of_what_is_no_deployment(data: Path, tmp_path: Path) -> None:
+    assert "unknown deployment 'nowhere'" in refused("rebalance", "nowhere")
+    out = selected(tmp_path)[1]
+    table = json.loads(out.read_text())
+    table["instances"][0]["weight"] /= 2
+    out.write_text(json.dumps(table))
+    assert "was changed after it was written" in refused("rebalance", str(out))
+
+
+def test_only_a_sweep_is_selected_from(data: Path) -> None:
+    assert read_run("latest").info["kind"] == "sweep"
+    assert "unknown run" in refused("select", "20200101-000000-sweep-aaaaaa")
