@@ -71,7 +71,7 @@ def selected(folder: Path, *words: str) -> tuple[dict[str, Any], Path]:
 
 
 def test_a_sweep_becomes_a_deployment(data: Path, tmp_path: Path) -> None:
-    said, out = selected(tmp_path, "--method=inverse_volatility", "--cap=symbol=0.6", "--limit=max_gross=0.8")
+    said, out = selected(tmp_path, "--method=inverse_volatility", "--cap-symbol=0.6", "--limit=max_gross=0.8")
     deployment = read_deployment(out)
     sweep = SweepResult.read("latest")
     assert said["combinations_tried"] == sweep.combinations_tried == deployment.selected_from.combinations_tried == 32
@@ -123,8 +123,7 @@ def test_limits_of_a_file_and_of_flags(data: Path, tmp_path: Path) -> None:
         (("--select=sharp > 1",), "did you mean 'sharpe'"),
         (("--by=fees",), "unknown figure to rank `by` 'fees'"),
         (("--method=hpr",), "did you mean 'hrp'"),
-        (("--cap=coin=0.5",), "unknown cap 'coin'"),
-        (("--cap=symbol=2",), "must be a share above 0 and at most 1"),
+        (("--cap-symbol=2",), "must be a share above 0 and at most 1"),
         (("--limit=max_grss=1",), "unknown limit 'max_grss'"),
         (("--capital=-5",), "`capital` must be a finite amount above 0"),
         (("--candidates=0",), "`candidates` must be a whole number of at least 1"),

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from toolkit.portfolio.deployment import Deployment
     from toolkit.portfolio.limits import Instrument, Limits
     from toolkit.portfolio.selection import SelectionRule
-    from toolkit.portfolio.weights_caps import Caps
 
 Several = list[str] | None
 _SHOWN = ("trades", "total_return", "sharpe", "sortino", "max_drawdown", "win_rate", "expectancy")
@@ -27,7 +26,10 @@ MostCorrelated = Annotated[
 TopOption = Annotated[int | None, typer.Option("--top", help="At most so many instances.")]
 ByOption = Annotated[str, typer.Option("--by", help="Figure that ranks them, best first.")]
 MethodOption = Annotated[str, typer.Option("--method", help="How they are weighed; see `toolkit portfolio weights`.")]
-CapOption = Annotated[Several, typer.Option("--cap", help="Largest share: symbol=0.5, strategy, family, instance.")]
+CapStrategy = Annotated[float, typer.Option("--cap-strategy", help="Largest share of one strategy.")]
+CapSymbol = Annotated[float, typer.Option("--cap-symbol", help="Largest share of one symbol.")]
+CapFamily = Annotated[float, typer.Option("--cap-family", help="Largest share of one family of strategies.")]
+CapInstance = Annotated[float, typer.Option("--cap-instance", help="Largest share of one instance.")]
 DbOption = Annotated[Path | None, typer.Option("--db", help="Bars database; default: in the data folder.")]
 JobsOption = Annotated[int | None, typer.Option("--jobs", help="Threads; default: every core.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,7 +43,10 @@ def select(
     top: TopOption = 50,
     by: ByOption = "sharpe",
     method: MethodOption = "equal",
-    cap: CapOption = None,
+    cap_strategy: CapStrategy = 1.0,
+    cap_symbol: CapSymbol = 1.0,
+    cap_family: CapFamily = 1.0,
+    cap_instance: CapInstance = 1.0,
     limits: Annotated[Path | None, typer.Option(help="TOML file with [limits] and [instruments].")] = None,
     limit: Annotated[Several, typer.Option("--limit", help="Limit over the file: max_gross=0.8.")] = None,
     capital: Annotated[float, typer.Option(help="Money of the account.")] = 100_000.0,
@@ -59,17 +64,18 @@ def select(
     weeks_profitable, months_profitable. The sweep's period is in-sample: test the deployment on days after it.
 
     Example: toolkit portfolio select latest --select "expectancy > 0 and sortino > 1" --min-trades 30
-    --max-correlation 0.5 --top 50 --method hrp --cap symbol=0.5 --limit max_gross=0.8 --out deployment.json
+    --max-correlation 0.5 --top 50 --method hrp --cap-symbol 0.5 --limit max_gross=0.8 --out deployment.json
     """
     from toolkit.bars.moments import to_ms
     from toolkit.portfolio.deploying import Choice, deployment_from_sweep
     from toolkit.portfolio.deployment import write_deployment
+    from toolkit.portfolio.weights_caps import Caps
 
     kept, instruments = _limits(limits, limit or [])
     choice = Choice(
         rule=_rule(rule, min_trades, max_correlation, top, by),
         method=method,
-        caps=_caps(cap or []),
+        caps=Caps(cap_strategy, cap_symbol, cap_family, cap_instance),
         limits=kept,
         instruments=instruments,
         capital=capital,
@@ -91,7 +97,10 @@ def rebalance(
     top: TopOption = None,
     by: ByOption = "sharpe",
     method: MethodOption = "equal",
-    cap: CapOption = None,
+    cap_strategy: CapStrategy = 1.0,
+    cap_symbol: CapSymbol = 1.0,
+    cap_family: CapFamily = 1.0,
+    cap_instance: CapInstance = 1.0,
     moment: Annotated[str | None, typer.Option(help="Looks at nothing after it, UTC; default: last whole day.")] = None,
     effective_from: Annotated[str | None, typer.Option(help="From when it counts, UTC; default: the moment.")] = None,
     deploy: Annotated[bool, typer.Option("--deploy", help="Keep it as the next deployment.")] = False,
@@ -112,9 +121,12 @@ def rebalance(
     from toolkit.portfolio.deploying import rebalance_deployment
     from toolkit.portfolio.deployment import find_deployment, read_deployment, store_deployment
     from toolkit.portfolio.rebalance import RebalancePolicy
+    from toolkit.portfolio.weights_caps import Caps
 
     chosen = _rule(rule, min_trades, max_correlation, top, by)
-    policy = RebalancePolicy(lookback=lookback, rule=chosen, method=method, caps=_caps(cap or []))
+    policy = RebalancePolicy(
+        lookback=lookback, rule=chosen, method=method, caps=Caps(cap_strategy, cap_symbol, cap_family, cap_instance)
+    )
     last = read_deployment(find_deployment(deployment), accept_code=accept_code)
     done = rebalance_deployment(
         last,
@@ -135,20 +147,6 @@ def _rule(conditions: str, min_trades: int, max_correlation: float | None, top: 
     from toolkit.portfolio.selection import SelectionRule
 
     return SelectionRule(conditions, min_trades, max_correlation, top, by)
-
-
-def _caps(texts: list[str]) -> "Caps":
-    from dataclasses import fields
-
-    from toolkit.errors import UnknownNameError
-    from toolkit.portfolio.weights_caps import Caps
-
-    given = pairs("--cap", texts)
-    known = [one.name for one in fields(Caps)]
-    for name in given:
-        if name not in known:
-            raise UnknownNameError("cap", name, known)
-    return Caps(**given)
 
 
 def _limits(file: Path | None, texts: list[str]) -> "tuple[Limits, dict[str, Instrument]]":
