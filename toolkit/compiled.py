@@ -37,7 +37,7 @@ def inlined(function: _F) -> _F:
 
 
 def expanded(function: _F) -> _F:
-    """Compile a function into each of its callers; it may make arrays and return them."""
+    """Compile a function into each of its callers; for views that it makes and returns (which nobody counts)."""
     return _compile(function, forceinline=True, _nrt=True)
 
 

@@ -55,7 +55,7 @@ from toolkit.engine.account import (
 from toolkit.engine.exposure import measure, note_shares
 from toolkit.engine.hop import bar_at, end_signal, next_event, open_signal, record_trade, signal_at, signal_end
 from toolkit.engine.lifecycle import cancel_entry, decide, entry_period, flat_leg, step
-from toolkit.engine.rule_table import rules_at
+from toolkit.engine.rule_table import rule_numbers
 from toolkit.engine.sizing import DAILY_LOSS_HALT, DRAWDOWN_HALT, NO_HALT, AccountAt, LegAt, Reason, size_entry
 from toolkit.engine.types import (
     ACCEPTED,
@@ -70,6 +70,7 @@ from toolkit.engine.types import (
     Market,
     Matched,
     Order,
+    Rules,
     SignalEnd,
 )  # fmt: skip
 from toolkit.engine.views import costs_of, floats, market_at, signals_of
@@ -94,7 +95,7 @@ def requeue(book: Book, ledger: Ledger, leg: int) -> None:
         return
     place = book.markets[seat["market"]]
     market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
-    rules = rules_at(book.rules[leg], book.exit_rules[leg])
+    rules = Rules(*(rule_numbers(book.rules[leg]) + (book.exit_rules[leg],)))
     end_t = market.t0 + len(market.open)
     if row["halt_t"] >= 0:
         end_t = min(end_t, row["halt_t"] + 1)
@@ -170,7 +171,7 @@ def step_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int, exposure:
     row, seat, cursors = ledger.legs[leg], book.seats[leg], ledger.cursors[leg]
     base_ms = book.markets[seat["market"]]["base_ms"]
     market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
-    rules, costs = rules_at(book.rules[leg], book.exit_rules[leg]), costs_of(book.seats, leg)
+    rules, costs = Rules(*(rule_numbers(book.rules[leg]) + (book.exit_rules[leg],))), costs_of(book.seats, leg)
     state, side = load_leg(row), seat["side"]
     bar = bar_at(market, t)
     waiting = state.order.kind == ENTRY_ORDER
@@ -247,7 +248,7 @@ def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposur
                 # Nothing happens up to here, or it would have been stepped: only extremes are brought up to date.
                 forget_ahead(row)
                 market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
-                rules = rules_at(book.rules[leg], book.exit_rules[leg])
+                rules = Rules(*(rule_numbers(book.rules[leg]) + (book.exit_rules[leg],)))
                 _, state = next_event(
                     load_leg(row), row["last_t"], t + 1, market, signals, rules, costs_of(book.seats, leg),
                     ledger.cursors[leg],
@@ -319,7 +320,7 @@ def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, ex
     """One proposed entry: the model's verdict, then the account's size; the records, and what is kept free for it."""
     row, seat, cursors = ledger.legs[leg], book.seats[leg], ledger.cursors[leg]
     market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
-    rules = rules_at(book.rules[leg], book.exit_rules[leg])
+    rules = Rules(*(rule_numbers(book.rules[leg]) + (book.exit_rules[leg],)))
     t = row["last_t"]
     bar = bar_at(market, t)
     shares = rules.period_shared and seat["sibling"] >= 0

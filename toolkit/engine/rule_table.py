@@ -1,8 +1,10 @@
 """Many trade rules as arrays, so that one compiled call goes through all of them."""
 
+from typing import TypeAlias
+
 import numpy as np
 
-from toolkit.compiled import kernel
+from toolkit.compiled import inlined
 from toolkit.engine.types import Rules
 from toolkit.types import FloatArray
 
@@ -20,11 +22,16 @@ def rule_table(rules: list[Rules]) -> tuple[FloatArray, FloatArray]:
     return numbers, exits
 
 
-@kernel
-def rules_at(row: FloatArray, exits: FloatArray) -> Rules:
-    """One row of `rule_table` as `Rules`."""
-    return Rules(
+RuleNumbers: TypeAlias = tuple[
+    int, float, int, int, float, int, int, float, int, bool, int, int, int, int, int, bool, int, int, int, int
+]
+
+
+@inlined
+def rule_numbers(row: FloatArray) -> RuleNumbers:
+    """One row of `rule_table` as the fields of `Rules` before its exit rules."""
+    return (
         int(row[0]), row[1], int(row[2]), int(row[3]), row[4], int(row[5]), int(row[6]), row[7], int(row[8]),
         row[9] != 0.0, int(row[10]), int(row[11]), int(row[12]), int(row[13]), int(row[14]), row[15] != 0.0,
-        int(row[16]), int(row[17]), int(row[18]), int(row[19]), exits,
+        int(row[16]), int(row[17]), int(row[18]), int(row[19]),
     )  # fmt: skip

@@ -5,8 +5,8 @@ import numpy as np
 from toolkit.analysis.metrics import N_METRICS, Account, Calendar, new_scratch, summarise
 from toolkit.compiled import kernel
 from toolkit.engine.hop import N_TRADES, simulate_leg, simulate_pair
-from toolkit.engine.rule_table import rules_at
-from toolkit.engine.types import SIGNAL, TRADE, CostRates, LegSignals, Market
+from toolkit.engine.rule_table import rule_numbers
+from toolkit.engine.types import SIGNAL, TRADE, CostRates, LegSignals, Market, Rules
 from toolkit.types import FloatArray, IntArray, Records
 
 LONG_SIDE, SHORT_SIDE, BOTH_SIDES = 0, 1, 2
@@ -49,7 +49,7 @@ def run_rules(
         wants_short = wants_short or s != LONG_SIDE
     start_t = days.start_t
     for r in range(first, len(numbers)):
-        rules = rules_at(numbers[r], exits[r])
+        rules = Rules(*(rule_numbers(numbers[r]) + (exits[r],)))
         n_long = n_short = 0
         if rules.period_shared and wants_long and wants_short:
             _, _, counts_l, counts_s = simulate_pair(
