@@ -27,10 +27,13 @@ def optimised(method: str, returns: FloatArray, groups: BoolArray, limits: Float
     ------
     InputError : the solver finds no answer.
     """
+    from threadpoolctl import threadpool_limits
+
     # The answer does not change with the unit of returns, the solver's accuracy does.
     scaled = returns / returns.std()
     model = _model(method, groups, limits, total)
-    with warnings.catch_warnings():
+    # Matrices this small lose time to threads (on a busy machine seconds), and one thread sums in one order.
+    with threadpool_limits(1), warnings.catch_warnings():
         # With fewer days than instances, or equal columns, skfolio takes the nearest covariance that can be inverted.
         warnings.filterwarnings("ignore", "The covariance matrix is not positive definite", UserWarning)
         warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
