@@ -139,11 +139,11 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
         raise RunError(f"{path} cannot be written: {error.strerror}; make room, or choose another folder") from error
 
 
-def read_deployment(path: Path, *, accept_code: bool = False) -> Deployment:
+def read_deployment(path: Path, *, accept_code: bool = False, strategies: Iterable[str] | None = None) -> Deployment:
     """A deployment from its file; see `deployment_file.read` for what is checked."""
     from toolkit.portfolio.deployment_file import read
 
-    return read(path, accept_code=accept_code)
+    return read(path, accept_code=accept_code, strategies=strategies)
 
 
 def deployments_dir() -> Path:

@@ -1,7 +1,7 @@
 """Reading a deployment: nothing is taken from its file that was not written by Lockstep and means the same today."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,18 +13,19 @@ from toolkit.errors import InputError, LockstepError, UnknownNameError
 from toolkit.portfolio.deployment import SCHEMA, Deployment, Source, checksum
 from toolkit.portfolio.limits import instruments_from, limits_from
 from toolkit.portfolio.members import Member
-from toolkit.strategy import get_strategy
+from toolkit.strategy import Strategy, get_strategy
 
 _ANEW = "write a new one with `toolkit portfolio select` or `rebalance`"
 
 
-def read(path: Path, *, accept_code: bool = False) -> Deployment:
+def read(path: Path, *, accept_code: bool = False, strategies: Iterable[str] | None = None) -> Deployment:
     """A deployment from its file.
 
     Parameters
     ----------
     accept_code : take it also where today's code of a strategy is not the one it was made with. Its instances then have
         the ids of today's code.
+    strategies : modules that hold strategies, default as in pyproject.toml.
 
     Raises
     ------
@@ -41,7 +42,7 @@ def read(path: Path, *, accept_code: bool = False) -> Deployment:
         )
     _check_schema(path, table)
     try:
-        return _deployment(table, accept_code)
+        return _deployment(table, accept_code, strategies)
     except LockstepError as error:
         raise InputError(f"deployment {path}: {error}") from None
 
@@ -84,8 +85,9 @@ def _check_schema(path: Path, table: Mapping[str, Any]) -> None:
         raise InputError(f"deployment {path} breaks its schema at {where}: {error.message[:200]}; {_ANEW}")
 
 
-def _deployment(table: Mapping[str, Any], accept_code: bool) -> Deployment:
-    members = tuple(_member(row, accept_code) for row in table["instances"])
+def _deployment(table: Mapping[str, Any], accept_code: bool, modules: Iterable[str] | None) -> Deployment:
+    named = None if modules is None else tuple(modules)
+    members = tuple(_member(row, get_strategy(row["strategy"], named), accept_code) for row in table["instances"])
     weights = [float(row["weight"]) for row in table["instances"]]
     source, period = table["selected_from"], table["selected_from"]["period"]
     return Deployment(
@@ -111,8 +113,7 @@ def _deployment(table: Mapping[str, Any], accept_code: bool) -> Deployment:
     )
 
 
-def _member(row: Mapping[str, Any], accept_code: bool) -> Member:
-    strategy = get_strategy(row["strategy"])
+def _member(row: Mapping[str, Any], strategy: Strategy, accept_code: bool) -> Member:
     known = strategy.params()._asdict()
     for name in row["params"]:
         if name not in known:
