@@ -11,7 +11,6 @@ from tests.portfolio.oracle import Entrant, NaiveAccount
 from toolkit.bars.intervals import DAY_MS, interval_ms
 from toolkit.bars.series import Bars, from_arrays
 from toolkit.engine.identity import Instance
-from toolkit.engine.rules import TradeRules
 from toolkit.engine.run import prepare
 from toolkit.engine.types import LONG, SHORT
 from toolkit.errors import InputError

@@ -10,7 +10,7 @@ from tests.portfolio.account_cases import AccountCase, compiled_run, naive_run, 
 from toolkit.engine.sizing import Reason
 from toolkit.engine.types import ExitReason, SignalEnd
 
-CHUNKS, PER_CHUNK = 4, 75
+CHUNKS, PER_CHUNK = 4, 150
 _TRADE = (
     "signal_t", "entry_t", "exit_t", "side", "entry_price", "exit_price", "expected_entry_price",
     "expected_exit_price", "qty", "stop_price", "target_price", "entry_fee", "exit_fee", "funding", "best", "worst",
@@ -63,5 +63,6 @@ def test_the_account_does_what_the_text_says(chunk: int) -> None:
     seen: Counter[str] = Counter()
     for number in range(PER_CHUNK):
         seen += compare(random_account(1_000_000 * (chunk + 1) + number))
-    wanted = {one.name for one in (*Reason, *ExitReason, *SignalEnd)} - {"OFF", "NO_EQUITY", "NO_STOP"}
-    assert not wanted - set(seen)
+    # A leg that is off proposes nothing, and none of these accounts is ruined.
+    wanted = {one.name for one in (*Reason, *ExitReason, *SignalEnd)} - {"OFF", "NO_EQUITY"}
+    assert wanted - set(seen) == set()
