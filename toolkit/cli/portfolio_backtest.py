@@ -143,8 +143,10 @@ def _print(result: "PortfolioResult", folder: Path | None) -> None:
     from toolkit.portfolio import summary
 
     run = result.run
-    for text in ([SYNTHETIC] if summary.is_synthetic(result) else []) + list(result.notes):
+    for text in ([SYNTHETIC] if summary.is_synthetic(result) else []) + list(result.notes[:_LISTED]):
         print(text, file=sys.stderr)
+    if len(result.notes) > _LISTED:
+        print(f"{len(result.notes) - _LISTED} more notes are in results.json", file=sys.stderr)
     print(f"{len(run.members):,} candidates on one account, {utc(run.start_ms)} to {utc(run.end_ms)}\n")
     print(" " * 24 + "".join(f"{name:>14}" for name in result.variants))
     for name in _SHOWN:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolkit.analysis.runs import INFO_FILE, Run, read_run
+from toolkit.analysis.runs import INFO_FILE, Run, list_runs, read_run
 from toolkit.bars.moments import to_ms
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.deployment import Deployment, read_deployment
@@ -43,8 +43,8 @@ def candidates_of(
 
     Parameters
     ----------
-    source : a sweep (run id, folder, "latest", `Run` or `SweepResult`), a `deployment.json` (or a `Deployment`), a TOML
-        file with [[instance]] rows (and capital, [limits], [instruments]), or `Member`s.
+    source : a sweep (run id, folder, "latest" of the sweeps, `Run` or `SweepResult`), a `deployment.json` (or a
+        `Deployment`), a TOML file with [[instance]] rows (and capital, [limits], [instruments]), or `Member`s.
     root : folder of the runs. strategies : modules that hold strategies. chosen : which of a sweep's rows; see
         `members.members_from_sweep`.
 
@@ -83,6 +83,10 @@ def _run_of(source: Any, root: Path | None) -> Run | None:
     path = Path(source)
     if path.suffix in (".json", ".toml"):
         raise InputError(f"{source} is not there; name a deployment.json, a TOML file, or a sweep's run")
+    if source == "latest":
+        sweeps = [run for run in list_runs(root) if run.info["kind"] == "sweep"]
+        if sweeps:
+            return max(sweeps, key=lambda run: run.run_id)
     is_folder = isinstance(source, Path) or os.sep in source or (path / INFO_FILE).is_file()
     return read_run(path if is_folder else str(source), root)
 
