@@ -164,6 +164,8 @@ def test_deployments_follow_each_other(data: Path, tmp_path: Path, monkeypatch: 
     assert [read_deployment(f).id for f in kept] == [first["id"], second["id"]]
     following = read_deployment(kept[1])
     assert following.effective_from_ms == to_ms("2023-02-02", "")
+    days = (following.selected_from.start_ms, following.selected_from.end_ms)
+    assert days == (to_ms("2023-01-03", ""), to_ms("2023-01-31", "")), "the sweep's days stay in-sample"
     assert [m.instance.id for m in following.members] == [m.instance.id for m in read_deployment(out).members]
     text = run("rebalance", first["id"], db, "--lookback=7d").stdout
     assert text.splitlines()[0].split() == ["instance", "old", "new"]

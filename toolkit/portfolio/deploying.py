@@ -223,8 +223,9 @@ def rebalance_deployment(
         effective_from_ms=effective,
         selected_from=Source(
             last.selected_from.run,
-            moment_ms - policy.lookback_ms,
-            moment_ms,
+            # The days that its instances were found on stay in-sample.
+            min(last.selected_from.start_ms, moment_ms - policy.lookback_ms),
+            max(last.selected_from.end_ms, moment_ms),
             last.selected_from.combinations_tried,
         ),
         data=fingerprints(lm.bars for lm in loaded),
