@@ -220,6 +220,18 @@ def record(ledger: Ledger, tape: Tape, leg: int, state: LegState, t: int, matche
 
 
 @borrowing
+def fold_until(book: Book, ledger: Ledger, leg: int, end_t: int) -> None:
+    """Fold what the bars before `end_t` add into the leg, instead of those before its next event."""
+    row = ledger.legs[leg]
+    forget_ahead(row)
+    market, signals = market_at(book.markets, book.seats[leg]["market"]), signals_of(book.seats, leg)
+    rules = Rules(*(rule_numbers(book.rules[leg]) + (book.exit_rules[leg],)))
+    costs, cursors = costs_of(book.seats, leg), ledger.cursors[leg]
+    _, state = next_event(load_leg(row), row["last_t"], end_t, market, signals, rules, costs, cursors)
+    set_ahead(row, state)
+
+
+@borrowing
 def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposure: Exposure) -> None:
     """Stop new entries; where the limits ask for it, cancel waiting ones and order every open trade closed.
 
@@ -246,14 +258,7 @@ def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposur
         else:
             if t > row["last_t"]:
                 # Nothing happens up to here, or it would have been stepped: only extremes are brought up to date.
-                forget_ahead(row)
-                market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
-                rules = Rules(*(rule_numbers(book.rules[leg]) + (book.exit_rules[leg],)))
-                _, state = next_event(
-                    load_leg(row), row["last_t"], t + 1, market, signals, rules, costs_of(book.seats, leg),
-                    ledger.cursors[leg],
-                )  # fmt: skip
-                set_ahead(row, state)
+                fold_until(book, ledger, leg, t + 1)
                 step_leg(book, ledger, tape, leg, t, exposure)
             forget_ahead(row)
             wind_down(ledger, tape, leg, t)
@@ -309,6 +314,7 @@ def reweigh(book: Book, ledger: Ledger, tape: Tape, moment: int) -> None:
             # The bar that closes at this very moment may propose: the last one done with is the one before it.
             earliest = max(seat["start_t"], -(-moment // base_ms) - 1)
             if state["status"] != NO_SIGNAL:
+                fold_until(book, ledger, leg, earliest)
                 end_signal(load_leg(state), earliest - 1, _END_REFUSED, tape.signals, state["signal_row"])
             save_leg(state, flat_leg(seat["side"]))
             state["last_t"] = earliest - 1
