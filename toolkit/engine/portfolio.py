@@ -235,7 +235,8 @@ def fold_until(book: Book, ledger: Ledger, leg: int, end_t: int) -> None:
 def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposure: Exposure) -> None:
     """Stop new entries; where the limits ask for it, cancel waiting ones and order every open trade closed.
 
-    A leg whose bar is in progress (5m beside 1m) is reached at that bar's close: its open lies before the halt.
+    A leg that has not been stepped at this moment is, before anything later; one whose bar is in progress (5m beside
+    1m) is reached at that bar's close, since its open lies before the halt.
     """
     ledger.clock[HALTED] = kind
     ledger.clock[HALTED_TODAY] = 1
@@ -250,18 +251,14 @@ def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposur
         row = ledger.legs[leg]
         if row["active"] == 0 and row["order_kind"] == NO_ORDER:
             continue
-        seat = book.seats[leg]
-        place = book.markets[seat["market"]]
-        t = min(moment // place["base_ms"], place["t0"] + place["n"]) - 1
-        if moment % place["base_ms"] != 0:
-            row["halt_t"] = moment // place["base_ms"]
+        place = book.markets[book.seats[leg]["market"]]
+        # The first bar that closes at or after this moment; one that is done with stays the last.
+        t = min(-(-moment // place["base_ms"]), place["t0"] + place["n"]) - 1
+        if t > row["last_t"]:
+            row["halt_t"] = t
         else:
-            if t > row["last_t"]:
-                # Nothing happens up to here, or it would have been stepped: only extremes are brought up to date.
-                fold_until(book, ledger, leg, t + 1)
-                step_leg(book, ledger, tape, leg, t, exposure)
             forget_ahead(row)
-            wind_down(ledger, tape, leg, t)
+            wind_down(ledger, tape, leg, row["last_t"])
         requeue(book, ledger, leg)
 
 
