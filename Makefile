@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: $(STAMP)  ## set up, sweep five strategies on synthetic bars, name the report
+demo: $(STAMP)  ## set up, sweep synthetic bars, run a portfolio of the best, name the report
 	$(BIN)/toolkit demo
 
 test: $(STAMP)  ## set up, run lint, types and every test

@@ -17,6 +17,12 @@ ROOMS = {
     "ccxt": ("toolkit/bars/download", "executor/broker/exchange", "executor/feed"),
     "vectorbt": ("toolkit/analysis/vectorbt_bridge",),
     "ray": ("toolkit/sweep/ray",),
+    "skfolio": ("toolkit/portfolio/weights",),
+    "sklearn": ("toolkit/portfolio/weights",),
+    "cvxpy": ("toolkit/portfolio/weights",),
+    "jinja2": ("toolkit/analysis/portfolio_report",),
+    "jsonschema": ("toolkit/portfolio/deployment",),
+    "playwright": (),
     "sqlite3": ("executor/ledger",),
 }
 

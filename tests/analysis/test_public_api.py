@@ -15,7 +15,7 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
 
 
 def test_the_verbs_of_the_contract_are_public() -> None:
-    assert {"load_bars", "backtest", "backtest_signals", "sweep", "verify"} <= set(tk.__all__)
+    assert {"load_bars", "backtest", "backtest_signals", "sweep", "portfolio_backtest", "verify"} <= set(tk.__all__)
 
 
 VERBS = """
