@@ -88,8 +88,8 @@ def simulate(
             raise InputError(f"a portfolio must name each instance once, {first} is there twice")
     weights = schedule.of(ids)
     places, place_of = _places(members)
-    seats = _seats(members, place_of, instruments or {}, predictions or {})
     start, end = _period(members, start_ms, end_ms)
+    seats = _seats(members, place_of, start, instruments or {}, predictions or {})
     run = run_account(
         places, seats, (weights.effective_ms, weights.weights), limits.rates(), float(capital), (start, end)
     )
@@ -126,6 +126,7 @@ def _market_key(one: LoadedMember) -> tuple[int, int]:
 def _seats(
     members: Sequence[LoadedMember],
     place_of: Mapping[tuple[int, int], int],
+    start_ms: int,
     instruments: Mapping[str, Instrument],
     predictions: Mapping[str, Mapping[int, FloatArray]],
 ) -> list[Seat]:
@@ -141,13 +142,15 @@ def _seats(
         venue = instruments.get(one.instance.symbol, Instrument())
         prepared, first = one.prepared, len(seats)
         rates = prepared.rates._replace(tick=venue.tick) if venue.tick else prepared.rates
+        # As in a backtest: the first bar that is stepped is the first that opens in the period.
+        start_t = max(prepared.start_t, -(-start_ms // one.bars.base.interval_ms))
         sides = [side for side in (LONG, SHORT) if side in prepared.legs]
         said = predictions.get(one.instance.id, {})
         for k, side in enumerate(sides):
             signals = prepared.legs[side]
             seats.append(Seat(
                 place_of[_market_key(one)], number, strategies[one.instance.strategy], symbols[one.instance.symbol],
-                side, prepared.start_t, signals, prepared.rules, rates,
+                side, start_t, signals, prepared.rules, rates,
                 sibling=first + 1 - k if len(sides) == 2 else -1,
                 predictions=_at_entries(one, said[side], signals.entry_t) if side in said else np.empty(0),
                 venue=(float(venue.lot_step), float(venue.min_qty), float(venue.min_notional)),
