@@ -38,7 +38,7 @@ def commands() -> list[str]:
         lines = [line for block in blocks(text) for line in block.splitlines()]
         inline = re.findall(r"`(toolkit [^`|]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
         found += [line for line in [*lines, *inline] if line.startswith("toolkit ")]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(line.partition("#")[0].strip() for line in found))
 
 
 @pytest.mark.parametrize("line", commands())
