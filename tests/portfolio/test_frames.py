@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 from tests.portfolio.account_cases import compiled_run, random_account
 from toolkit.analysis.frames import SIGNAL_COLUMNS, TRADE_COLUMNS, Naming, signal_frame, trade_frame
 from toolkit.analysis.orders import ORDER_COLUMNS, order_frame
+from toolkit.bars.intervals import DAY_MS
 from toolkit.engine.sizing import REASONS, Reason
 from toolkit.engine.types import ACCEPTED, TargetFill
 from toolkit.portfolio import frames
@@ -139,3 +140,33 @@ def test_weights_say_from_when_they_hold(seed: int) -> None:
     for (moment,), rows in table.partition_by("effective_from", as_dict=True).items():
         at = schedule.at(int(moment.timestamp() * 1000))
         assert dict(rows.select("instance", "weight").iter_rows()) == at
+
+
+def marked_path(run: PortfolioRun) -> tuple[np.ndarray, np.ndarray]:
+    """The account's equity at each minute's end, without funding: every trade followed on its own bars' closes."""
+    at = np.arange(run.start_ms, run.end_ms + 1, 60_000)
+    worth = np.full(len(at), run.capital)
+    for trade, member in zip(run.trades, run.trade_member, strict=True):
+        base = run.members[member].bars.base
+        step = base.interval_ms
+        t0 = int(base.ts[0]) // step
+        done = trade["exit_reason"] != 0
+        entered, left = at >= (trade["entry_t"] + 1) * step, done & (at >= (trade["exit_t"] + 1) * step)
+        last = np.clip(at // step - 1 - t0, 0, len(base) - 1)
+        mark = np.where(left, trade["exit_price"], base.close[last])
+        made = trade["side"] * trade["qty"] * (mark - trade["entry_price"]) - trade["entry_fee"]
+        worth += np.where(entered, made - np.where(left, trade["exit_fee"], 0.0), 0.0)
+    return at, worth
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_minute_of_a_day_is_below_its_bound(seed: int) -> None:
+    run = account(seed)
+    books = make_books(run)
+    at, worth = marked_path(run)
+    for day in range(len(books.low)):
+        begin = max(run.start_ms, (books.day0 + day) * DAY_MS)
+        inside = (at >= begin) & (at <= (books.day0 + day + 1) * DAY_MS)
+        if inside.any():
+            fall = worth[inside].min() - worth[inside][0]
+            assert fall >= books.low[day] - 1e-7 * run.capital, (seed, day)

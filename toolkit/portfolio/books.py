@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.analysis.metrics import Account, Calendar, add_daily, lowest_pnl, make_calendar, new_scratch
+from toolkit.analysis.metrics import Account, Calendar, add_daily, make_calendar, new_scratch, pnl_of
 from toolkit.bars.intervals import DAY_MS
 from toolkit.compiled import borrowing, kernel
 from toolkit.types import FloatArray, Records
@@ -78,13 +78,18 @@ def _instance_days(
 
 @borrowing
 def _add_lowest(trades: Records, days: Calendar, low: FloatArray) -> None:
-    """Add, for each day that a trade is open on, how far below the day's first mark its worst price lies."""
+    """Add, for each day that a trade is open on, how far below the day's first mark its worst price lies.
+
+    Funding that was received does not lift the worst price; what was paid counts whole on every day, so it is a bound.
+    """
     for k in range(len(trades)):
         trade = trades[k]
         side_qty = trade["side"] * trade["qty"]
         first = trade["entry_t"] * days.base_ms // DAY_MS - days.day0
         last = trade["exit_t"] * days.base_ms // DAY_MS - days.day0
-        worst, marked = lowest_pnl(trade), 0.0
+        at_worst = side_qty * (trade["worst"] - trade["entry_price"]) - trade["entry_fee"]
+        worst = min(0.0, at_worst, pnl_of(trade) - trade["funding"]) + min(0.0, trade["funding"])
+        marked = 0.0
         for d in range(first, last + 1):
             low[d] += min(0.0, worst - marked)
             marked = side_qty * (days.close[d] - trade["entry_price"]) - trade["entry_fee"]

@@ -83,7 +83,7 @@ class Plan:
         self._check_reached(loaded)
         ids = sorted(one.instance.id for one in loaded)
         track = None
-        if self.wish.beside or self._learns:
+        if self.wish.beside or self.learns:
             if progress:
                 print(f"{len(ids):,} instances alone, for their weights", file=sys.stderr)
             track = track_of(loaded, jobs=jobs)
@@ -104,7 +104,8 @@ class Plan:
         return Schedules(own, others, track, tuple(notes))
 
     @property
-    def _learns(self) -> bool:
+    def learns(self) -> bool:
+        """Whether the portfolio's own weights come from days before the start."""
         plain = self.method in (None, EQUAL) and self.wish.caps == Caps()
         return self.wish.policy is not None or not plain
 
@@ -175,7 +176,7 @@ def make_plan(origin: Origin, wish: Wish) -> Plan:
                 f"`learn_from` must be before the start {utc(start_ms)}, was {utc(learn_ms)}: weights are learned from "
                 f"days that are not tested"
             )
-    elif plan._learns or wish.beside:
+    elif plan.learns or wish.beside:
         known = origin.start_ms is not None and origin.start_ms < start_ms
         learn_ms = origin.start_ms if known and origin.start_ms is not None else start_ms - LEARN_MS
     if wish.policy is not None:
