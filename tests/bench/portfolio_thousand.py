@@ -74,11 +74,9 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "bars.duckdb"
         which = store_year(db)
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.portfolio_thousand", str(count), str(db)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    said = json.loads(done.stdout.splitlines()[-1])
+        # Kernels are compiled once a version of the sources, not once a run.
+        _measured(3, db)
+        said = _measured(count, db)
     what = f"{count:,} instances on 3 symbols, a year of 1m bars, one account with limits"
     return [
         {
@@ -104,6 +102,15 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
             "bar": "reported",
         },
     ]
+
+
+def _measured(count: int, db: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.portfolio_thousand", str(count), str(db)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
 
 
 def main() -> None:
