@@ -1,8 +1,14 @@
+"""How the toolkit's functions are compiled."""
+
+import importlib
+import pkgutil
 import sys
 
 import numpy as np
 import pytest
+from numba.core.dispatcher import Dispatcher
 
+import toolkit
 from toolkit import kernel_cache
 from toolkit.compiled import borrowing, kernel
 from toolkit.types import FloatArray
@@ -31,3 +37,17 @@ def test_what_a_kernel_returns_is_owned_whoever_compiled_it_first(
     before = sys.getrefcount(values)
     assert [owner(values) for _ in range(5)] == [1.0] * 5
     assert sys.getrefcount(values) == before
+
+
+def test_every_compiled_function_says_whether_it_counts_references() -> None:
+    silent, said = [], 0
+    for info in pkgutil.walk_packages(toolkit.__path__, "toolkit."):
+        if info.name.endswith("__main__"):
+            continue
+        for name, value in vars(importlib.import_module(info.name)).items():
+            if isinstance(value, Dispatcher):
+                said += 1
+                if "_nrt" not in value.targetoptions:
+                    silent.append(f"{info.name}.{name}")
+    assert said > 50
+    assert silent == []

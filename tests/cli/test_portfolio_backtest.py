@@ -108,7 +108,7 @@ def test_weights_of_a_file_and_rules_of_a_venue(tmp_path: Path) -> None:
 def test_a_rebalance_from_flags() -> None:
     found = machine(
         "latest", "--rebalance", "2d", "--lookback", "5d", "--select", "win_rate >= 0", "--select-top", "3",
-        "--method", "inverse_volatility", "--rebalance-latency", "10m", "--cap", "instance=0.5", "--no-save",
+        "--method", "inverse_volatility", "--rebalance-latency", "10m", "--cap-instance", "0.5", "--no-save",
     )  # fmt: skip
     policy = found["config"]["policy"]
     assert (policy["every"], policy["lookback"], policy["latency"], policy["method"]) == (
@@ -126,9 +126,13 @@ def test_what_cannot_be_run_is_one_sentence(tmp_path: Path) -> None:
     assert "unknown run 'nothing'" in refused("nothing")
     assert "unknown limit 'max_opn'" in refused("latest", "--limit", "max_opn=2")
     assert "unknown instrument rule 'lot'" in refused("latest", "--instrument", "BTC/USDT,lot=2")
-    assert "which no instance trades" in refused("latest", "--instrument", "SOL/USDT,lot_step=2")
     assert "the records begin" in refused("latest", "--rebalance", "7d", "--lookback", "90d")
     bad = tmp_path / "weights.csv"
     bad.write_text("instance,weight\nx,nan\n")
     assert "weight" in refused("latest", "--weights", str(bad))
     assert len(list_runs()) == runs
+
+
+def test_venue_rules_that_nothing_trades_under_are_said() -> None:
+    done = run("latest", "--instrument", "SOL/USDT,lot_step=2", "--no-save")
+    assert "venue rules of SOL/USDT are not used: no candidate trades there" in done.output

@@ -10,7 +10,7 @@ from toolkit.bars.series import Bars
 from toolkit.bars.synthetic import synthetic_bars
 from toolkit.engine.types import LONG
 from toolkit.errors import InputError
-from toolkit.portfolio.limits import Instrument, Limits
+from toolkit.portfolio.limits import Limits
 from toolkit.portfolio.loading import LoadedMember, load_members
 from toolkit.portfolio.members import Member, members_from_table
 from toolkit.portfolio.schedule import WeightSchedule
@@ -110,7 +110,6 @@ def test_predictions_size_entries_by_the_bar_that_they_were_made_on(loaded: list
     [
         ({"capital": 0}, "`capital` must be a positive amount of money, was 0"),
         ({"capital": float("nan")}, "`capital` must be a positive amount of money"),
-        ({"instruments": {"DOGE/USDT": Instrument()}}, "DOGE/USDT, which no instance trades"),
         ({"start_ms": 2**60}, "must end after it begins"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli.caps import CapFamily, CapInstance, CapStrategy, CapSymbol
 from toolkit.cli.machine import print_json
 from toolkit.cli.pairs import pairs
 from toolkit.errors import InputError
@@ -29,9 +30,10 @@ def backtest(
     end: Annotated[str | None, typer.Option(help="First moment left out, UTC.")] = None,
     weights: Annotated[str | None, typer.Option(help="weights.csv, or a method learned before --start.")] = None,
     learn_from: Annotated[str | None, typer.Option(help="Where the history for weights begins, UTC.")] = None,
-    cap: Annotated[
-        Several, typer.Option("--cap", help="Largest share: strategy=0.3, symbol, family, instance.")
-    ] = None,
+    cap_strategy: CapStrategy = 1.0,
+    cap_symbol: CapSymbol = 1.0,
+    cap_family: CapFamily = 1.0,
+    cap_instance: CapInstance = 1.0,
     rebalance: Annotated[str | None, typer.Option(help="Choose and weigh anew so often: 7d.")] = None,
     lookback: Annotated[str, typer.Option(help="How far back a rebalance looks.")] = "90d",
     select: Annotated[str, typer.Option(help="Which are on: 'expectancy > 0 and win_rate >= 0.4'.")] = "",
@@ -69,7 +71,7 @@ def backtest(
     from toolkit.portfolio.weights_caps import Caps
 
     chosen = {"top": select_top, "by": select_by, "min_trades": select_min_trades, "max_correlation": max_correlation}
-    caps = Caps(**{name: float(share) for name, share in pairs("--cap", cap or []).items()})
+    caps = Caps(cap_strategy, cap_symbol, cap_family, cap_instance)
     how = {"lookback": lookback, "latency": rebalance_latency, "method": method, "caps": caps}
     policy = _policy(rebalance, select, chosen, how)
     asked_limits, venues = _limits(limits, limit or [], instrument or [])

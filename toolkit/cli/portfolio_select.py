@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli.caps import CapFamily, CapInstance, CapStrategy, CapSymbol
 from toolkit.cli.machine import print_json
 from toolkit.cli.pairs import pairs
 
@@ -26,10 +27,6 @@ MostCorrelated = Annotated[
 TopOption = Annotated[int | None, typer.Option("--top", help="At most so many instances.")]
 ByOption = Annotated[str, typer.Option("--by", help="Figure that ranks them, best first.")]
 MethodOption = Annotated[str, typer.Option("--method", help="How they are weighed; see `toolkit portfolio weights`.")]
-CapStrategy = Annotated[float, typer.Option("--cap-strategy", help="Largest share of one strategy.")]
-CapSymbol = Annotated[float, typer.Option("--cap-symbol", help="Largest share of one symbol.")]
-CapFamily = Annotated[float, typer.Option("--cap-family", help="Largest share of one family of strategies.")]
-CapInstance = Annotated[float, typer.Option("--cap-instance", help="Largest share of one instance.")]
 DbOption = Annotated[Path | None, typer.Option("--db", help="Bars database; default: in the data folder.")]
 JobsOption = Annotated[int | None, typer.Option("--jobs", help="Threads; default: every core.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

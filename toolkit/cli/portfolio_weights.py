@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from toolkit.cli.caps import CapFamily, CapInstance, CapStrategy, CapSymbol
 from toolkit.cli.machine import print_json
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ _SHOWN_PAIRS = 10
 def weights(
     sources: Sources,
     method: Annotated[Method, typer.Option(help="How the account is shared; winners: losers get nothing.")] = "hrp",
-    cap_strategy: Annotated[float, typer.Option(help="Largest share of one strategy.")] = 1.0,
-    cap_symbol: Annotated[float, typer.Option(help="Largest share of one symbol.")] = 1.0,
-    cap_family: Annotated[float, typer.Option(help="Largest share of one family of strategies.")] = 1.0,
-    cap_instance: Annotated[float, typer.Option(help="Largest share of one instance.")] = 1.0,
+    cap_strategy: CapStrategy = 1.0,
+    cap_symbol: CapSymbol = 1.0,
+    cap_family: CapFamily = 1.0,
+    cap_instance: CapInstance = 1.0,
     start: Start = None,
     end: End = None,
     out: Annotated[Path | None, typer.Option(help="Write instance, weight as CSV.")] = None,

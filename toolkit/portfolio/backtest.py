@@ -14,7 +14,7 @@ from toolkit.portfolio.origin import Origin
 from toolkit.portfolio.planning import Wish, make_plan
 from toolkit.portfolio.rebalance import RebalancePolicy
 from toolkit.portfolio.result import PortfolioResult
-from toolkit.portfolio.simulate import simulate
+from toolkit.portfolio.simulate import PortfolioRun, simulate
 from toolkit.portfolio.weights_caps import Caps
 
 CAPITAL = 100_000.0
@@ -85,8 +85,14 @@ def portfolio_backtest(
     )  # fmt: skip
     return PortfolioResult(
         run, schedules.own, kept, dict(venues), schedules.others, found.origin, schedules.track, plan.table(),
-        (*_seen_before(found.origin, run.start_ms, run.end_ms), *schedules.notes),
+        (*_seen_before(found.origin, run.start_ms, run.end_ms), *_not_traded(venues, run), *schedules.notes),
     )  # fmt: skip
+
+
+def _not_traded(instruments: Mapping[str, Instrument], run: PortfolioRun) -> list[str]:
+    """A sentence for venue rules that no candidate trades under: one file may serve many portfolios, or be mistyped."""
+    idle = sorted(set(instruments) - {one.instance.symbol for one in run.members})
+    return [f"venue rules of {', '.join(idle)} are not used: no candidate trades there"] if idle else []
 
 
 def _seen_before(origin: Origin, start_ms: int, end_ms: int) -> list[str]:

@@ -70,7 +70,7 @@ def simulate(
     schedule : weights by instance id; what it does not name is off.
     capital : money at the start.
     start_ms, end_ms : the period; default: from the earliest traded bar to the latest close.
-    instruments : venue rules by symbol.
+    instruments : venue rules by symbol; those of symbols that no member trades are not looked at.
     predictions : by instance id and side, float64, one a signal bar: a model's probability, for sizing by prediction.
 
     Raises
@@ -132,11 +132,6 @@ def _seats(
 ) -> list[Seat]:
     symbols = _numbers([one.instance.symbol for one in members])
     strategies = _numbers([one.instance.strategy for one in members])
-    unknown = sorted(set(instruments) - set(symbols))
-    if unknown:
-        raise InputError(
-            f"instrument rules are given for {unknown[0]}, which no instance trades; symbols: {', '.join(symbols)}"
-        )
     seats: list[Seat] = []
     for number, one in enumerate(members):
         venue = instruments.get(one.instance.symbol, Instrument())
