@@ -40,8 +40,8 @@ class Books:
         self.decided_ms = (run.signals["t"] + 1) * self.step[run.signal_member]
         self.over_ms = self._when_orders_end()
         accepted = run.audit[run.audit["given"] > 0]
-        self.given = iter(accepted["given"].tolist())
-        self.qty = np.array([next(self.given) if s == ACCEPTED else 0.0 for s in run.signals["decision"]])
+        self.qty = np.zeros(len(run.signals))
+        self.qty[run.signals["decision"] == ACCEPTED] = accepted["given"]
 
     def _when_orders_end(self) -> Any:
         """When each signal's entry order was filled or gone; the decision's own moment for a refused one."""

@@ -18,6 +18,7 @@ from toolkit.strategy import Signals
 
 PAID_TOLERANCE = 1e-9
 LOT_TOLERANCE = 1e-9
+DUST = 1e-9
 _SAID = ("ACCEPTED", "VETOED", "REJECTED")
 
 
@@ -61,8 +62,12 @@ class AccountLeg(NaiveLeg):
         self.used_periods, self.proposal = set(), None
 
     def mark(self, moment: int) -> float:
-        """Close of the last base bar that closed by then."""
-        return float(self.base.close[min(moment // self.base_ms - self.first_t, len(self.base)) - 1])
+        """Close of the last base bar that closed by then.
+
+        silent: of a trade that was made after the moment asked for, on bars that begin after it, its entry price.
+        """
+        closed = min(moment // self.base_ms - self.first_t, len(self.base))
+        return float(self.base.close[closed - 1]) if closed > 0 else float(self.trade["entry_price"])
 
     def charge_funding(self) -> None:
         before = self.trade["funding"] if self.trade else 0.0
@@ -365,9 +370,11 @@ class NaiveAccount:
             ((limits.leverage * equity - now.held - now.reserved) / gap, "LEVERAGE"),
         ]
         least, limit = min(((room, why) for room, why in rooms if room is not None), key=lambda pair: pair[0])
+        # silent: what is left of a limit that is used up, but for the rounding of sums, is nothing.
+        least = least if least > DUST * equity else 0.0
         qty, reason = asked, "FULL"
-        if max(least, 0.0) < asked * price:
-            qty, reason = max(least, 0.0) / price, limit
+        if least < asked * price:
+            qty, reason = least / price, limit
         volume = float(leg.base.volume[leg.i])
         if limits.max_volume_share is not None and limits.max_volume_share * volume < qty:
             qty, reason = limits.max_volume_share * volume, "VOLUME"
