@@ -55,7 +55,9 @@ def measure(book: Book, ledger: Ledger, moment: int, exposure: Exposure) -> None
         seat, state = book.seats[leg], ledger.legs[leg]
         side, symbol = seat["side"], seat["symbol"]
         if k < n_open:
-            value = state["qty"] * marks[seat["market"]]
+            # Its market may have begun after this moment, inside a longer bar of another: then at what it paid.
+            mark = marks[seat["market"]]
+            value = state["qty"] * (state["entry_price"] if math.isnan(mark) else mark)
             equity += side * value
             held += value
             held_net += side * value

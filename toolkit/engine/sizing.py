@@ -219,7 +219,8 @@ def room(account: AccountAt, leg: LegAt, limits: LimitRates) -> tuple[float, int
     left = account.free / ((1.0 + limits.price_buffer) * (1.0 + leg.taker))
     if left < least:
         least, reason = left, _LEVERAGE
-    return max(0.0, least), reason
+    # What rounding leaves at a limit that was filled to the brim is no room.
+    return least if least > 1e-9 * equity else 0.0, reason
 
 
 @inlined
