@@ -122,6 +122,14 @@ def test_what_cannot_be_run_is_one_sentence(tmp_path: Path) -> None:
     runs = len(list_runs())
     assert "must be a weights.csv or one of" in refused("latest", "--weights", "hrpp")
     assert "name how often with --rebalance" in refused("latest", "--select", "sharpe > 0")
+    for option in (
+        "--method=hrp",
+        "--lookback=30d",
+        "--select-top=3",
+        "--max-correlation=0.5",
+        "--rebalance-latency=1m",
+    ):
+        assert option.partition("=")[0] in refused("latest", option)
     assert "contradicts" in refused("latest", "--limit", "max_symbol=0.9", "--limit", "max_gross=0.5")
     assert "unknown run 'nothing'" in refused("nothing")
     assert "unknown limit 'max_opn'" in refused("latest", "--limit", "max_opn=2")
@@ -136,3 +144,33 @@ def test_what_cannot_be_run_is_one_sentence(tmp_path: Path) -> None:
 def test_venue_rules_that_nothing_trades_under_are_said() -> None:
     done = run("latest", "--instrument", "SOL/USDT,lot_step=2", "--no-save")
     assert "venue rules of SOL/USDT are not used: no candidate trades there" in done.output
+
+
+def test_flags_are_laid_over_what_the_source_says(tmp_path: Path) -> None:
+    file = tmp_path / "members.toml"
+    file.write_text(
+        """capital = 5000.0
+        [limits]
+        max_open = 2
+        max_gross = 0.5
+        drawdown_halt = 0.2
+        [instruments."BTC/USDT"]
+        lot_step = 0.001
+        [[instance]]
+        strategy = "volatility_breakout"
+        symbol = "BTC/USDT"
+        interval = "15m"
+        weight = 1.0
+        """
+    )
+    words = (str(file), "--start", "2023-01-12", "--no-save")
+    found = machine(*words, "--limit", "max_open=1", "--instrument", "BTC/USDT,min_notional=5")
+    limits, venue = found["config"]["limits"], found["config"]["instruments"]["BTC/USDT"]
+    assert (limits["max_open"], limits["max_gross"], limits["drawdown_halt"]) == (1, 0.5, 0.2)
+    assert (venue["lot_step"], venue["min_notional"], found["capital"]) == (0.001, 5, 5000.0)
+    assert "caps shape weights that a method makes" in refused(*words, "--cap-symbol", "0.3")
+
+
+def test_an_end_beyond_the_bars_is_said() -> None:
+    done = run("latest", "--end", "2031-01-01", "--top", "2", "--no-save")
+    assert "the bars end 2023-01-21 00:00, before the end that was asked for, 2031-01-01 00:00" in done.stderr

@@ -109,8 +109,8 @@ def test_figures_of_trades_count_closed_ones_only() -> None:
     assert (found["avg_win"], found["avg_loss"], found["worst_trade"]) == (10.0, -3.0, -4.0)
     assert found["profit_factor"] == pytest.approx(10.0 / 6.0)
     assert (found["fees"], found["funding"]) == pytest.approx((2.0, -0.4))
-    # Three trades of three hours; the open one from hour 20 to the end of the second day.
-    assert found["exposure"] == pytest.approx((9 + 28) / 48)
+    # Hours 1 to 4 and 5 to 9 (two overlap); the open one from hour 20 to the end of the second day.
+    assert found["exposure"] == pytest.approx((7 + 28) / 48)
     assert found["turnover"] == pytest.approx((4 * 200.0 + 3 * 202.0) / CAPITAL / (2 / 365))
 
 

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import InputError, UnknownNameError
-from toolkit.portfolio.limits import Instrument, Limits, instruments_from, limits_from, read_limits
+from toolkit.portfolio.limits import (
+    Instrument,
+    Limits,
+    instruments_from,
+    instruments_over,
+    limits_from,
+    limits_over,
+    read_limits,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +61,18 @@ def test_a_file_holds_limits_and_instruments(tmp_path: Path) -> None:
     file = tmp_path / "limits.toml"
     file.write_text('[limits]\nmax_open = 4\n[instruments."BTCUSDT"]\nlot_step = 0.001\nmarket = "spot"\n')
     limits, instruments = read_limits(file)
-    assert limits == Limits(max_open=4)
-    assert instruments == {"BTC/USDT": Instrument(lot_step=0.001, market="spot")}
+    assert limits_over(None, limits) == Limits(max_open=4)
+    assert limits_over(Limits(max_gross=0.5, max_open=9), limits) == Limits(max_gross=0.5, max_open=4)
+    assert instruments_over({}, instruments) == {"BTC/USDT": Instrument(lot_step=0.001, market="spot")}
+    known = {"BTC/USDT": Instrument(min_qty=1.0, market="swap"), "ETH/USDT": Instrument(tick=0.1)}
+    assert instruments_over(known, instruments) == {
+        "BTC/USDT": Instrument(lot_step=0.001, min_qty=1.0, market="spot"), "ETH/USDT": Instrument(tick=0.1),
+    }  # fmt: skip
     file.write_text("max_open = 4\n")
-    assert read_limits(file) == (Limits(max_open=4), {})
+    assert read_limits(file) == ({"max_open": 4}, {})
+    file.write_text("max_open = 0\n")
+    with pytest.raises(InputError, match="`max_open` must be a whole number"):
+        read_limits(file)
     file.write_text("max_open = \n")
     with pytest.raises(InputError, match="not valid TOML"):
         read_limits(file)

@@ -25,11 +25,11 @@ from toolkit.portfolio.members import Member
 from toolkit.portfolio.rebalance import RebalancePolicy
 from toolkit.portfolio.result import PortfolioResult
 from toolkit.portfolio.selection import SelectionRule
-from toolkit.portfolio.summary import never_traded
+from toolkit.portfolio.summary import drift, never_traded
 
 TABLES = {
     "all_trades", "audit", "equity", "factors", "instance_returns", "members", "metrics", "orders", "signals",
-    "trade_bars", "trades", "variants", "weights",
+    "closes", "trade_bars", "trades", "variants", "weights",
 }  # fmt: skip
 COSTS = Costs(taker_rate=0.0005, slippage_bps=3.0, funding_rate=0.0001)
 LIMITS = Limits(max_open=5, max_symbol=0.4, max_gross=0.9, max_net=0.6, daily_loss_halt=0.004)
@@ -316,3 +316,36 @@ def test_notebook_form_and_plot(result: PortfolioResult) -> None:
     figure = result.plot()
     assert {trace.name for trace in figure.data} >= {"portfolio", "equal", "winners", "drawdown", "gross exposure"}
     assert f"{len(result.run.members)} candidates" in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"policy": "7d"}, "`policy` must be a RebalancePolicy or a table of its fields, was '7d'"),
+        ({"policy": {"evry": "7d"}}, "unknown field of `policy` 'evry'"),
+        ({"caps": {"symbl": 0.5}}, "unknown field of `caps` 'symbl'"),
+        ({"limits": "limits.toml"}, "`limits` must be a table of names and values"),
+        ({"instruments": {"BTC/USDT": {"lot": 1}}}, "unknown instrument rule 'lot'"),
+        ({"weights": [0.5]}, "weights"),
+    ],
+)
+def test_arguments_of_the_wrong_form_are_said(bars: Mapping[str, Bars], given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        portfolio_backtest(members()[:2], bars=bars, **given)
+
+
+def test_tables_stand_for_their_configs(bars: Mapping[str, Bars]) -> None:
+    start = int(bars["BTC/USDT"].ts[0]) + 12 * DAY_MS
+    found = portfolio_backtest(
+        members()[:2], bars=bars, start=start, policy={"every": "2d", "lookback": "5d"}, limits={"max_open": 1},
+        instruments={"BTC/USDT": {"lot_step": 0.001}}, beside=False,
+    )  # fmt: skip
+    assert found.limits == Limits(max_open=1)
+    assert found.instruments == {"BTC/USDT": Instrument(lot_step=0.001)}
+    assert found.asked["policy"]["every"] == "2d"
+
+
+def test_drift_beyond_the_leverage_is_reported(bars: Mapping[str, Bars]) -> None:
+    full = portfolio_backtest(members(), bars=bars, limits=Limits(exposure=20.0, price_buffer=0.0), beside=False)
+    shares = full.run.days["gross_share"]
+    assert drift(full)["days_over_limit"] == int((shares > 1.0).sum()) > 0

@@ -36,7 +36,8 @@ METRICS: dict[str, str] = {
     "profit_factor": "sum of wins over sum of losses",
     "weeks_profitable": "share of all weeks (from Monday) with a profit",
     "months_profitable": "share of all calendar months with a profit",
-    "exposure": "time in open trades over the time of the run; both sides add up",
+    "exposure": "time in open trades over the time of the run; both sides of an instance add up, on an account "
+    "trades that overlap count once",
     "fees": "fees paid, money",
     "funding": "funding received (negative: paid), money",
     "worst_trade": "largest loss of a closed trade, money",

@@ -12,9 +12,9 @@ from toolkit.cli.pairs import pairs
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
-    from toolkit.portfolio.limits import Instrument, Limits
     from toolkit.portfolio.rebalance import RebalancePolicy
     from toolkit.portfolio.result import PortfolioResult
+    from toolkit.portfolio.weights_caps import Caps
 
 Several = list[str] | None
 _SHOWN = (
@@ -35,14 +35,18 @@ def backtest(
     cap_family: CapFamily = 1.0,
     cap_instance: CapInstance = 1.0,
     rebalance: Annotated[str | None, typer.Option(help="Choose and weigh anew so often: 7d.")] = None,
-    lookback: Annotated[str, typer.Option(help="How far back a rebalance looks.")] = "90d",
-    select: Annotated[str, typer.Option(help="Which are on: 'expectancy > 0 and win_rate >= 0.4'.")] = "",
+    lookback: Annotated[str | None, typer.Option(help="How far back a rebalance looks; default: 90d.")] = None,
+    select: Annotated[str | None, typer.Option(help="Which are on: 'expectancy > 0 and win_rate >= 0.4'.")] = None,
     select_top: Annotated[int | None, typer.Option(help="At most so many are on.")] = None,
-    select_by: Annotated[str, typer.Option(help="Figure that ranks them.")] = "sharpe",
-    select_min_trades: Annotated[int, typer.Option(help="Fewest closed trades in the lookback.")] = 1,
+    select_by: Annotated[str | None, typer.Option(help="Figure that ranks them; default: sharpe.")] = None,
+    select_min_trades: Annotated[
+        int | None, typer.Option(help="Fewest closed trades in the lookback; default: 1.")
+    ] = None,
     max_correlation: Annotated[float | None, typer.Option(help="Largest correlation with one chosen before.")] = None,
-    method: Annotated[str, typer.Option(help="How a rebalance weighs those that are on.")] = "equal",
-    rebalance_latency: Annotated[str, typer.Option(help="From a rebalance to its weights counting: 10m.")] = "0s",
+    method: Annotated[str | None, typer.Option(help="How a rebalance weighs; default: equal.")] = None,
+    rebalance_latency: Annotated[
+        str | None, typer.Option(help="From a rebalance to its weights counting: 10m; default: none.")
+    ] = None,
     capital: Annotated[float | None, typer.Option(help="Money at the start.")] = None,
     limits: Annotated[Path | None, typer.Option(help="Limits and instruments (TOML).")] = None,
     limit: Annotated[Several, typer.Option("--limit", help="Limit: max_symbol=0.3; over the file's.")] = None,
@@ -50,6 +54,9 @@ def backtest(
     top: Annotated[int | None, typer.Option(help="How many of the sweep's best are candidates.")] = None,
     by: Annotated[str | None, typer.Option(help="Metric that says which are the sweep's best.")] = None,
     min_trades: Annotated[int | None, typer.Option(help="Fewest closed trades of a sweep's best.")] = None,
+    accept_code: Annotated[
+        bool, typer.Option("--accept-code", help="Also a deployment whose strategies' code has changed.")
+    ] = False,
     factors: Annotated[bool, typer.Option(help="Write factor values at the entries.")] = True,
     save: Annotated[bool, typer.Option(help="Write the run folder.")] = True,
     out: Annotated[Path | None, typer.Option(help="Folder of the runs; default: in the data folder.")] = None,
@@ -70,15 +77,18 @@ def backtest(
     from toolkit.portfolio.backtest import portfolio_backtest
     from toolkit.portfolio.weights_caps import Caps
 
-    chosen = {"top": select_top, "by": select_by, "min_trades": select_min_trades, "max_correlation": max_correlation}
     caps = Caps(cap_strategy, cap_symbol, cap_family, cap_instance)
-    how = {"lookback": lookback, "latency": rebalance_latency, "method": method, "caps": caps}
-    policy = _policy(rebalance, select, chosen, how)
+    chosen = {
+        "select": select, "select_top": select_top, "select_by": select_by, "select_min_trades": select_min_trades,
+        "max_correlation": max_correlation,
+    }  # fmt: skip
+    how = {"lookback": lookback, "method": method, "rebalance_latency": rebalance_latency}
+    policy = _policy(rebalance, chosen, how, caps)
     asked_limits, venues = _limits(limits, limit or [], instrument or [])
     result = portfolio_backtest(
         source, start=start, end=end, weights=_weights(weights), policy=policy, caps=caps, learn_from=learn_from,
         limits=asked_limits, instruments=venues, capital=capital, top=top, by=by, min_trades=min_trades, db=db,
-        jobs=jobs, progress=True,
+        accept_code=accept_code, jobs=jobs, progress=True,
     )  # fmt: skip
     folder = result.save(out, factors=factors) if save else None
     if json_:
@@ -87,15 +97,24 @@ def backtest(
         _print(result, folder)
 
 
-def _policy(every: str | None, select: str, chosen: dict[str, Any], how: dict[str, Any]) -> "RebalancePolicy | None":
+def _policy(every: str | None, chosen: dict[str, Any], how: dict[str, Any], caps: "Caps") -> "RebalancePolicy | None":
+    """The policy that the options describe; an option of a rebalance without one is refused, not passed over."""
     from toolkit.portfolio.rebalance import RebalancePolicy
     from toolkit.portfolio.selection import SelectionRule
 
-    if every is None:
-        if select:
-            raise InputError("--select says which instances are on at a rebalance; name how often with --rebalance 7d")
-        return None
-    return RebalancePolicy(every=every, rule=SelectionRule(select, **chosen), **how)
+    rule = {name.removeprefix("select_"): value for name, value in chosen.items() if value is not None}
+    given = {name: value for name, value in how.items() if value is not None}
+    if every is not None:
+        rule["conditions"] = rule.pop("select", "")
+        settings = {name.removeprefix("rebalance_"): value for name, value in given.items()}
+        return RebalancePolicy(every=every, rule=SelectionRule(**rule), caps=caps, **settings)
+    for name in [*(n for n, value in chosen.items() if value is not None), *given]:
+        option = "--" + name.replace("_", "-")
+        raise InputError(
+            f"{option} says how a rebalance chooses or weighs, and there is none; name how often with --rebalance 7d"
+            + (", or weigh once with --weights METHOD" if name == "method" else "")
+        )
+    return None
 
 
 def _weights(text: str | None) -> Any:
@@ -111,23 +130,16 @@ def _weights(text: str | None) -> Any:
     return read_weights(Path(text))
 
 
-def _limits(
-    file: Path | None, texts: list[str], instruments: list[str]
-) -> tuple["Limits | None", "dict[str, Instrument] | None"]:
-    """Limits and instruments of the file, options over them; None where nothing was asked for."""
-    from dataclasses import asdict
+def _limits(file: Path | None, texts: list[str], instruments: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the file and the options over it name; the rest stays as the source has it."""
+    from toolkit.portfolio.limits import read_limits
 
-    from toolkit.portfolio.limits import instruments_from, limits_from, read_limits
-
-    limits, venues = (None, {}) if file is None else read_limits(file)
-    if texts:
-        given = {} if limits is None else {k: v for k, v in asdict(limits).items() if v is not None}
-        limits = limits_from(given | pairs("--limit", texts))
-    tables = {symbol: asdict(rules) for symbol, rules in venues.items()}
+    limits, venues = ({}, {}) if file is None else read_limits(file)
     for text in instruments:
         symbol, _, rules = text.partition(",")
-        tables[symbol] = tables.get(symbol, {}) | pairs("--instrument", [part for part in rules.split(",") if part])
-    return limits, instruments_from(tables) if tables else None
+        given = pairs("--instrument", [part for part in rules.split(",") if part])
+        venues[symbol] = {**venues.get(symbol, {}), **given}
+    return limits | pairs("--limit", texts), venues
 
 
 def _print_machine(result: "PortfolioResult", folder: Path | None) -> None:

@@ -147,15 +147,10 @@ def _rule(conditions: str, min_trades: int, max_correlation: float | None, top: 
 
 
 def _limits(file: Path | None, texts: list[str]) -> "tuple[Limits, dict[str, Instrument]]":
-    from dataclasses import asdict
+    from toolkit.portfolio.limits import instruments_over, limits_over, read_limits
 
-    from toolkit.portfolio.limits import limits_from, read_limits
-
-    given = pairs("--limit", texts)
-    if file is None:
-        return limits_from(given), {}
-    limits, instruments = read_limits(file)
-    return limits_from({**asdict(limits), **given}), instruments
+    limits, instruments = ({}, {}) if file is None else read_limits(file)
+    return limits_over(None, limits | pairs("--limit", texts)), instruments_over({}, instruments)
 
 
 def _print_chosen(chosen: "Chosen", out: Path | None, json_: bool) -> None:

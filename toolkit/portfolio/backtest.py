@@ -2,22 +2,26 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from toolkit.bars.moments import Moment
 from toolkit.bars.series import Bars, utc
+from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.candidates import candidates_of
-from toolkit.portfolio.limits import Instrument, Limits, limits_from
+from toolkit.portfolio.limits import Instrument, Limits, instruments_over, limits_over
 from toolkit.portfolio.loading import load_members
 from toolkit.portfolio.origin import Origin
 from toolkit.portfolio.planning import Wish, make_plan
 from toolkit.portfolio.rebalance import RebalancePolicy
 from toolkit.portfolio.result import PortfolioResult
 from toolkit.portfolio.simulate import PortfolioRun, simulate
+from toolkit.portfolio.weights import check_weights
 from toolkit.portfolio.weights_caps import Caps
 
 CAPITAL = 100_000.0
+_T = TypeVar("_T")
 
 
 def portfolio_backtest(
@@ -26,11 +30,11 @@ def portfolio_backtest(
     start: Moment | None = None,
     end: Moment | None = None,
     weights: Mapping[str, float] | str | None = None,
-    policy: RebalancePolicy | None = None,
-    caps: Caps | None = None,
+    policy: RebalancePolicy | Mapping[str, Any] | None = None,
+    caps: Caps | Mapping[str, float] | None = None,
     learn_from: Moment | None = None,
     limits: Limits | Mapping[str, Any] | None = None,
-    instruments: Mapping[str, Instrument] | None = None,
+    instruments: Mapping[str, Instrument | Mapping[str, Any]] | None = None,
     capital: float | None = None,
     top: int | None = None,
     by: str | None = None,
@@ -40,6 +44,7 @@ def portfolio_backtest(
     db: Path | None = None,
     root: Path | None = None,
     strategies: Iterable[str] | None = None,
+    accept_code: bool = False,
     jobs: int | None = None,
     progress: bool = False,
 ) -> PortfolioResult:
@@ -57,21 +62,29 @@ def portfolio_backtest(
         they are given), kept to the end, stands beside it as "static".
     caps : largest shares of the sum of weights, for a method. learn_from : where the history that weights are learned
         from begins; unless given as the policy's lookback says, else with the sweep's period or a year before `start`.
-    limits, instruments, capital : of the account; unless given the source's own, else `Limits()`, none and 100,000.
+    limits, instruments, capital : of the account; unless given the source's own, else `Limits()`, none and 100,000. A
+        table is laid over the source's, name by name; `Limits` and an `Instrument` stand alone.
     beside : also make the variants that stand beside it.
     bars : series in memory by symbol, instead of the store's. db, root : the bars database and the folder of the runs.
-    strategies : modules that hold strategies, default as in pyproject.toml. jobs : threads, all cores unless given.
+    strategies : modules that hold strategies, default as in pyproject.toml. accept_code : also take a deployment whose
+        strategies' code has changed since. jobs : threads, all cores unless given.
     progress : say on stderr what is being done.
 
     Raises
     ------
     InputError and its kinds : a name, value, weight, limit or range that cannot be run, before anything is run.
     """
-    found = candidates_of(source, root=root, strategies=strategies, top=top, by=by, min_trades=min_trades)
+    found = candidates_of(
+        source, root=root, strategies=strategies, accept_code=accept_code, top=top, by=by, min_trades=min_trades
+    )
     given = found.weights if weights is None else weights
-    plan = make_plan(found.origin, Wish(start, end, given, policy, caps or Caps(), learn_from, beside))
-    kept = (limits_from(limits) if isinstance(limits, Mapping) else limits) or found.limits or Limits()
-    venues = found.instruments if instruments is None else instruments
+    if given is not None and not isinstance(given, str):
+        given = check_weights(given, [one.instance.id for one in found.members])
+    chosen_caps = _made("caps", caps, Caps) or Caps()
+    chosen_policy = _made("policy", policy, RebalancePolicy)
+    plan = make_plan(found.origin, Wish(start, end, given, chosen_policy, chosen_caps, learn_from, beside))
+    kept = limits if isinstance(limits, Limits) else limits_over(found.limits, {} if limits is None else limits)
+    venues = instruments_over(found.instruments, instruments or {})
     money = capital if capital is not None else found.capital or CAPITAL
     loaded = load_members(
         found.members, start=plan.load_ms, end=plan.end_ms, db=db, strategies=strategies, bars=bars, jobs=jobs,
@@ -83,16 +96,34 @@ def portfolio_backtest(
     run = simulate(
         loaded, schedules.own, kept, capital=money, start_ms=plan.start_ms, end_ms=plan.end_ms, instruments=venues
     )  # fmt: skip
+    notes = [
+        *_seen_before(found.origin, run.start_ms, run.end_ms),
+        *_not_traded(venues, run),
+        *_ends_before(plan.end_ms, run.end_ms),
+        *schedules.notes,
+    ]
     return PortfolioResult(
-        run, schedules.own, kept, dict(venues), schedules.others, found.origin, schedules.track, plan.table(),
-        (*_seen_before(found.origin, run.start_ms, run.end_ms), *_not_traded(venues, run), *schedules.notes),
-    )  # fmt: skip
+        run, schedules.own, kept, venues, schedules.others, found.origin, schedules.track, plan.table(), tuple(notes)
+    )
 
 
 def _not_traded(instruments: Mapping[str, Instrument], run: PortfolioRun) -> list[str]:
     """A sentence for venue rules that no candidate trades under: one file may serve many portfolios, or be mistyped."""
     idle = sorted(set(instruments) - {one.instance.symbol for one in run.members})
     return [f"venue rules of {', '.join(idle)} are not used: no candidate trades there"] if idle else []
+
+
+def _made(name: str, given: Any, wanted: type[_T]) -> _T | None:
+    """A config as it is, or made from a table of its fields."""
+    if given is None or isinstance(given, wanted):
+        return given
+    known = [field.name for field in fields(wanted)]  # type: ignore[arg-type]
+    if not isinstance(given, Mapping):
+        raise InputError(f"`{name}` must be a {wanted.__name__} or a table of its fields, was {given!r}")
+    for key in given:
+        if key not in known:
+            raise UnknownNameError(f"field of `{name}`", str(key), known)
+    return wanted(**given)
 
 
 def _seen_before(origin: Origin, start_ms: int, end_ms: int) -> list[str]:
@@ -104,3 +135,10 @@ def _seen_before(origin: Origin, start_ms: int, end_ms: int) -> list[str]:
         f"IN SAMPLE: the candidates were selected on {period}, days that they are tested on here; they look good there "
         f"because they were chosen for it"
     ]
+
+
+def _ends_before(asked_ms: int | None, end_ms: int) -> list[str]:
+    """A sentence where the bars end before the period that was asked for."""
+    if asked_ms is None or asked_ms <= end_ms:
+        return []
+    return [f"the bars end {utc(end_ms)}, before the end that was asked for, {utc(asked_ms)}"]

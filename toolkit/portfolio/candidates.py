@@ -37,7 +37,12 @@ class Candidates:
 
 
 def candidates_of(
-    source: Any, *, root: Path | None = None, strategies: Iterable[str] | None = None, **chosen: Any
+    source: Any,
+    *,
+    root: Path | None = None,
+    strategies: Iterable[str] | None = None,
+    accept_code: bool = False,
+    **chosen: Any,
 ) -> Candidates:
     """Read a source of candidates.
 
@@ -45,8 +50,8 @@ def candidates_of(
     ----------
     source : a sweep (run id, folder, "latest" of the sweeps, `Run` or `SweepResult`), a `deployment.json` (or a
         `Deployment`), a TOML file with [[instance]] rows (and capital, [limits], [instruments]), or `Member`s.
-    root : folder of the runs. strategies : modules that hold strategies. chosen : which of a sweep's rows; see
-        `members.members_from_sweep`.
+    root : folder of the runs. strategies : modules that hold strategies. accept_code : see `read_deployment`.
+    chosen : which of a sweep's rows; see `members.members_from_sweep`.
 
     Raises
     ------
@@ -59,7 +64,7 @@ def candidates_of(
     if given:
         raise InputError(f"{', '.join(f'`{name}`' for name in given)} choose rows of a sweep, and {source} is none")
     if isinstance(source, str | Path):
-        return _of_file(Path(source), strategies)
+        return _of_file(Path(source), strategies, accept_code)
     if isinstance(source, Deployment):
         return _of_deployment(source)
     members = tuple(source) if isinstance(source, Sequence) else ()
@@ -109,11 +114,11 @@ def _of_sweep(run: Run, chosen: Mapping[str, Any]) -> Candidates:
     return Candidates(members, origin)
 
 
-def _of_file(path: Path, strategies: Iterable[str] | None) -> Candidates:
+def _of_file(path: Path, strategies: Iterable[str] | None, accept_code: bool) -> Candidates:
     if path.suffix == ".toml":
         return _of_toml(path, strategies)
     if path.suffix == ".json":
-        return _of_deployment(read_deployment(path))
+        return _of_deployment(read_deployment(path, accept_code=accept_code, strategies=strategies))
     raise InputError(
         f"{path} is no source of candidates; name a sweep's run, a deployment.json, or a TOML file with [[instance]]"
     )

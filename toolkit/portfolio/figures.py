@@ -1,6 +1,7 @@
 """Figures of an account whose equity compounds: the names of `METRICS`, from its daily equity and its trades.
 
-A day's return is its profit over the equity that it began with. All else is defined as for one instance.
+A day's return is its profit over the equity that it began with. Exposure is the share of the time in which anything is
+open: trades that overlap count once. All else is defined as for one instance.
 """
 
 import math
@@ -61,8 +62,23 @@ def account_figures(
     profit = np.diff(value, prepend=capital)
     found = day_figures(value, day_returns(profit, value - profit), day0, capital)
     found |= trade_figures(trades, capital=capital, begin_ms=begin_ms, span_ms=span_ms).row(0, named=True)
+    found["exposure"] = time_in_trades(trades, begin_ms, span_ms)
     found |= known or {}
     return {name: _number(found.get(name)) for name in METRICS}
+
+
+def time_in_trades(trades: pl.DataFrame, begin_ms: int, span_ms: int) -> float:
+    """Share of the time in which at least one trade is open, NaN where there is no time; overlaps count once."""
+    if span_ms <= 0:
+        return math.nan
+    spans = trades.select(
+        pl.col("entry_ts").cast(pl.Int64), pl.col("exit_ts").cast(pl.Int64).fill_null(begin_ms + span_ms)
+    ).sort("entry_ts")
+    first, last = spans["entry_ts"].to_numpy(), spans["exit_ts"].to_numpy()
+    if not len(first):
+        return 0.0
+    covered = np.maximum.accumulate(np.concatenate([[begin_ms], last]))[:-1]
+    return float(np.maximum(0, last - np.maximum(first, covered)).sum()) / span_ms
 
 
 def day_returns(profit: FloatArray, began: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -180,16 +180,44 @@ def instruments_from(table: Mapping[str, Any]) -> dict[str, Instrument]:
     }
 
 
-def read_limits(path: Path) -> tuple[Limits, dict[str, Instrument]]:
-    """Limits and instruments of a TOML file: `[limits]` (or the file's top level) and `[instruments."BTC/USDT"]`."""
+def limits_over(base: Limits | None, table: Mapping[str, Any]) -> Limits:
+    """`base` (or the defaults) with what the table names in its place."""
+    return limits_from({**asdict(base or Limits()), **_known("limits", "limit", table, Limits)})
+
+
+def instruments_over(
+    base: Mapping[str, Instrument], tables: Mapping[str, Mapping[str, Any] | Instrument]
+) -> dict[str, Instrument]:
+    """`base` with what the tables name in its place, rule by rule; an `Instrument` replaces a symbol's rules."""
+    from toolkit.bars.symbols import canonical_symbol
+
+    out = dict(base)
+    if not isinstance(tables, Mapping):
+        raise InputError(f"`instruments` must be a table of symbols, was {tables!r}")
+    for name, rules in tables.items():
+        symbol = canonical_symbol(name)
+        if isinstance(rules, Instrument):
+            out[symbol] = rules
+        else:
+            given = _known(f"instruments.{name}", "instrument rule", rules, Instrument)
+            out[symbol] = Instrument(**{**asdict(out.get(symbol, Instrument())), **given})
+    return out
+
+
+def read_limits(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tables of limits and of instruments of a TOML file, each checked by itself: `[limits]` (or the file's top
+    level) and `[instruments."BTC/USDT"]`."""
     try:
         read = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"limits file {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"limits file {path} is not valid TOML: {error}") from None
-    instruments = instruments_from(read.pop("instruments", {}))
-    return limits_from(read.get("limits", read)), instruments
+    instruments = read.pop("instruments", {})
+    limits = read.get("limits", read)
+    instruments_from(instruments)
+    limits_from(limits)
+    return dict(limits), dict(instruments)
 
 
 def _known(name: str, kind: str, table: Any, wanted: type[Any]) -> dict[str, Any]:

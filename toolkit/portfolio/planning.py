@@ -15,7 +15,7 @@ from toolkit.portfolio.rebalance import RebalancePolicy, decisions, schedule_of
 from toolkit.portfolio.schedule import WeightSchedule
 from toolkit.portfolio.standalone import track_of
 from toolkit.portfolio.track import TrackRecord
-from toolkit.portfolio.weights import METHODS, check_weights, weigh
+from toolkit.portfolio.weights import METHODS, weigh
 from toolkit.portfolio.weights_caps import Caps
 
 # How much history before the start weights are learned from, where neither a sweep nor a policy says.
@@ -116,7 +116,7 @@ class Plan:
     def _static(self, ids: Sequence[str], track: TrackRecord | None) -> dict[str, float]:
         if self.method is None:
             assert isinstance(self.wish.weights, Mapping)
-            return check_weights(self.wish.weights, ids)
+            return dict(self.wish.weights)
         if self.method == EQUAL and self.wish.caps == Caps():
             return dict.fromkeys(ids, 1.0 / len(ids))
         assert track is not None
@@ -160,6 +160,10 @@ def make_plan(origin: Origin, wish: Wish) -> Plan:
     """The period, checked, before anything is loaded."""
     if isinstance(wish.weights, str) and wish.weights not in METHODS:
         raise UnknownNameError("weights method", wish.weights, METHODS)
+    if wish.policy is None and wish.caps != Caps() and isinstance(wish.weights, Mapping):
+        raise InputError(
+            "caps shape weights that a method makes, and these are given; name a method, or leave the caps out"
+        )
     start_ms = to_ms(wish.start, "start") if wish.start is not None else origin.tests_from_ms
     end_ms = None if wish.end is None else to_ms(wish.end, "end")
     check_range(start_ms, end_ms)

@@ -5,10 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
+from toolkit.analysis.metrics import make_calendar
 from toolkit.analysis.runs import RunWriter, data_fingerprint, write_csv
 from toolkit.engine.identity import canonical_json
+from toolkit.engine.market import first_t
 from toolkit.portfolio import frames, summary
 from toolkit.portfolio.trade_bars import trade_bars
 
@@ -58,7 +61,19 @@ def _tables(result: "PortfolioResult") -> dict[str, pl.DataFrame]:
         "weights": result.weights,
         "metrics": summary.instance_metrics(result),
         "members": members_table(result),
+        "closes": closes_table(result),
     }
+
+
+def closes_table(result: "PortfolioResult") -> pl.DataFrame:
+    """date, symbol, close: the last close of each UTC day of every traded symbol, history before the start included."""
+    parts = {}
+    for bars in result.bases():
+        base = bars.base
+        days = make_calendar(base, first_t(base))
+        dates = (days.day0 + np.arange(len(days.close))).astype("datetime64[D]")
+        parts[base.symbol] = pl.DataFrame({"date": dates, "symbol": base.symbol, "close": days.close})
+    return pl.concat(parts.values())
 
 
 def members_table(result: "PortfolioResult") -> pl.DataFrame:

@@ -130,6 +130,8 @@ def drift(result: "PortfolioResult") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("gross", "net", "symbol"):
         share, most = np.abs(days[f"{name}_share"]), getattr(limits, f"max_{name}")
+        if name == "gross":
+            most = limits.leverage if most is None else min(most, limits.leverage)
         found[f"max_{name}_share"] = float(share.max(initial=0.0))
         if most is not None:
             over |= share > most

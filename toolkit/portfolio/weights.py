@@ -162,6 +162,8 @@ def check_weights(weights: Mapping[str, float], instances: Collection[str]) -> d
     UnknownNameError : a weight of an instance that is not among them. InputError : a weight is negative or not finite,
     or they add up to nothing or to more than 1 (1e-9 is allowed for rounding).
     """
+    if not isinstance(weights, Mapping):
+        raise InputError(f"weights must be a table of instances and shares, or a method's name, were {weights!r}")
     known = list(instances)
     for name, weight in weights.items():
         if name not in known:
