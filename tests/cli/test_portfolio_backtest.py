@@ -174,3 +174,22 @@ def test_flags_are_laid_over_what_the_source_says(tmp_path: Path) -> None:
 def test_an_end_beyond_the_bars_is_said() -> None:
     done = run("latest", "--end", "2031-01-01", "--top", "2", "--no-save")
     assert "the bars end 2023-01-21 00:00, before the end that was asked for, 2031-01-01 00:00" in done.stderr
+
+
+def test_weights_of_a_file_say_what_days_they_were_learned_on(tmp_path: Path) -> None:
+    names = [row["instance"] for row in machine("latest", "--no-save")["instances"]]
+    file = tmp_path / "weights.csv"
+
+    def written(*days: str) -> tuple[Any, str]:
+        head = "instance,weight" + (",learned_from,learned_to" if days else "")
+        file.write_text("\n".join([head, *(",".join([name, "0.1", *days]) for name in names)]))
+        done = run("latest", "--weights", str(file), "--no-save", "--json")
+        return json.loads(done.stdout), done.stderr
+
+    after, _ = written("2023-01-03", "2023-01-11")
+    assert after["in_sample"] is False
+    seen, _ = written("2023-01-03", "2023-01-12")
+    assert seen["in_sample"] is True and any("IN SAMPLE: the weights" in note for note in seen["notes"])
+    unknown, _ = written()
+    assert unknown["in_sample"] is None
+    assert any("not known on which days the weights were learned" in note for note in unknown["notes"])

@@ -68,7 +68,7 @@ def test_weights_of_files_say_what_they_were_learned_on(files: tuple[str, str], 
     assert "must not be judged on those days" in text
     assert "ignored columns mood" in text
     assert "shares of a capital of 100,000" in text
-    weights = read_weights(out)
+    weights = read_weights(out).weights
     deviations = [pl.read_csv(file)["pnl"].std() for file in files]
     inverse = np.array([1.0 / float(one) for one in deviations])  # type: ignore[arg-type]
     assert list(weights.values()) == pytest.approx(inverse / inverse.sum())
@@ -164,7 +164,7 @@ def test_weights_are_read_as_written(tmp_path: Path) -> None:
     file = tmp_path / "some" / "w.csv"
     weights = {"a": 1.0 / 3.0, "b": 0.0, "c,d": 0.1}
     write_weights(file, weights)
-    assert read_weights(file) == weights
+    assert read_weights(file).weights == weights
 
 
 @pytest.mark.parametrize(

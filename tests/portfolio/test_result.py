@@ -188,7 +188,7 @@ def test_what_needs_a_look_is_said(folder: Path, results: dict[str, Any]) -> Non
     assert sum(counts[word] for word in ("accepted", "clipped", "rejected", "vetoed")) == audit.height
     assert counts["rejected"] > 0 and counts["by_reason"]["most open trades"] > 0
     assert sum(counts["by_reason"].values()) == audit.height - counts["accepted"]
-    assert results["synthetic"] is True and results["in_sample"] is False
+    assert results["synthetic"] is True and results["in_sample"] is None
     assert {row["symbol"] for row in results["ended_early"]} == {"SOL/USDT"}
     assert [row["why"] for row in results["never_traded"]] == ["it gave no entry signal"]
     assert results["halts"] and all(halt["kind"] == "daily loss" for halt in results["halts"])

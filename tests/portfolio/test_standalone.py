@@ -9,9 +9,13 @@ from tests.portfolio.test_loading import alone
 from toolkit.analysis.frames import TRADE_COLUMNS
 from toolkit.analysis.result import BacktestResult
 from toolkit.bars.intervals import DAY_MS
+from toolkit.bars.series import Bars
+from toolkit.bars.synthetic import synthetic_bars
+from toolkit.engine.rules import Costs, TradeRules
 from toolkit.errors import InputError
 from toolkit.portfolio import standalone
 from toolkit.portfolio.loading import LoadedMember, load_members
+from toolkit.portfolio.members import Member
 from toolkit.portfolio.standalone import track_of
 from toolkit.portfolio.track import TrackRecord
 
@@ -34,7 +38,7 @@ def track(loaded: list[LoadedMember]) -> TrackRecord:
 
 def test_trades_are_those_of_backtests(track: TrackRecord, backtests: list[BacktestResult]) -> None:
     expected = pl.concat([b.trades for b in backtests])
-    assert track.trades.columns == [*TRADE_COLUMNS, "family"]
+    assert track.trades.columns == [*TRADE_COLUMNS, "family", "known_ts"]
     assert track.trades.drop("family").equals(expected)
     assert len(expected) > 200
     assert expected["exit_ts"].null_count() > 0
@@ -102,7 +106,7 @@ def test_a_member_that_never_trades_has_days_of_zero(loaded: list[LoadedMember])
     idle = replace(one, prepared=replace(one.prepared, legs=quiet))
     track = track_of([idle])
     assert len(track.trades) == 0
-    assert track.trades.columns == [*TRADE_COLUMNS, "family"]
+    assert track.trades.columns == [*TRADE_COLUMNS, "family", "known_ts"]
     assert track.returns[one.instance.id].to_list() == [0.0] * 8
 
 
@@ -111,3 +115,17 @@ def test_no_members() -> None:
         track_of([])
     with pytest.raises(InputError, match="`jobs` must be at least 1, was 0"):
         track_of([], jobs=0)
+
+
+def test_an_exit_inside_a_bar_is_known_at_its_close() -> None:
+    bars = synthetic_bars(["SOL/USDT"], days=12, seed=4)["SOL/USDT"].to("5m")
+    names = ("ts", "open", "high", "low", "close", "volume", "filled")
+    stored = Bars("SOL/USDT", "synthetic", "5m", **{name: np.array(getattr(bars, name)) for name in names})
+    rules = TradeRules(stop=0.004, target=0.006, max_hold="6h")
+    member = Member("volatility_breakout", "SOL/USDT", "5m", {"window": 12}, rules, Costs())
+    track = track_of(load_members([member], start=None, end=None, bars={"SOL/USDT": stored}))
+    exits = track.trades.drop_nulls("exit_ts")["exit_ts"].dt.epoch("ms")
+    assert len(exits) > 5
+    inside = int(exits[3]) + 3 * 60_000
+    assert inside - 3 * 60_000 not in track.known_at(inside).trades["exit_ts"].dt.epoch("ms").to_list()
+    assert int(exits[3]) in track.known_at(int(exits[3]) + 5 * 60_000).trades["exit_ts"].dt.epoch("ms").to_list()

@@ -118,7 +118,7 @@ def _policy(every: str | None, chosen: dict[str, Any], how: dict[str, Any], caps
 
 
 def _weights(text: str | None) -> Any:
-    """A method's name as it is, a file's weights by instance."""
+    """A method's name as it is, a file with its weights and the days that they were learned on."""
     from toolkit.portfolio.weights import METHODS
 
     if text is None or text in METHODS:
@@ -172,7 +172,7 @@ def _print(result: "PortfolioResult", folder: Path | None) -> None:
         print(line)
     print(f"{result.origin.combinations_tried:,} combinations tried; the best of many is luck in part")
     if summary.in_sample(result):
-        print("IN SAMPLE: the candidates were selected on days that they are tested on here")
+        print("IN SAMPLE: candidates or weights were chosen on days that they are tested on here")
     if folder is not None:
         print(f"run: {folder}\nreport: {folder / 'report.html'}")
 

@@ -54,7 +54,7 @@ def weights(
     source = read_source(sources, start=start, end=end)
     found = weighing(source.track, method, caps)
     if out is not None:
-        write_weights(out, found.weights)
+        write_weights(out, found.weights, (str(source.first), str(source.last)))
     if json_:
         print_json(_weights_json(source, method, caps, found, out))
         return

@@ -12,13 +12,14 @@ from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.candidates import candidates_of
 from toolkit.portfolio.limits import Instrument, Limits, instruments_over, limits_over
 from toolkit.portfolio.loading import load_members
-from toolkit.portfolio.origin import Origin
+from toolkit.portfolio.origin import UNKNOWN, Origin
 from toolkit.portfolio.planning import Wish, make_plan
 from toolkit.portfolio.rebalance import RebalancePolicy
 from toolkit.portfolio.result import PortfolioResult
 from toolkit.portfolio.simulate import PortfolioRun, simulate
 from toolkit.portfolio.weights import check_weights
 from toolkit.portfolio.weights_caps import Caps
+from toolkit.portfolio.weights_file import WeightsFile
 
 CAPITAL = 100_000.0
 _T = TypeVar("_T")
@@ -29,7 +30,7 @@ def portfolio_backtest(
     *,
     start: Moment | None = None,
     end: Moment | None = None,
-    weights: Mapping[str, float] | str | None = None,
+    weights: Mapping[str, float] | WeightsFile | str | None = None,
     policy: RebalancePolicy | Mapping[str, Any] | None = None,
     caps: Caps | Mapping[str, float] | None = None,
     learn_from: Moment | None = None,
@@ -56,8 +57,9 @@ def portfolio_backtest(
         [[instance]] rows, or `Member`s. top, by, min_trades : which of a sweep's rows, its own choice unless given.
     start, end : first moment that is traded, and the first that is left out (UTC). Start unless given: the end of the
         period that a sweep names, so that nothing is tested on what it was selected on; else the first bar.
-    weights : shares of equity by instance id, or one of `weights.METHODS`, learned from days before `start` alone.
-        Unless given: those of the deployment, else equal.
+    weights : shares of equity by instance id, what `weights_file.read_weights` read (it tells the days that they were
+        learned on), or one of `weights.METHODS`, learned from days before `start` alone. Unless given: those of the
+        deployment, else equal.
     policy : weights that change over time (`rebalance.walk_forward`); what it decides at the start (or `weights`, where
         they are given), kept to the end, stands beside it as "static".
     caps : largest shares of the sum of weights, for a method. learn_from : where the history that weights are learned
@@ -77,7 +79,8 @@ def portfolio_backtest(
     found = candidates_of(
         source, root=root, strategies=strategies, accept_code=accept_code, top=top, by=by, min_trades=min_trades
     )
-    given = found.weights if weights is None else weights
+    learned = weights.learned if isinstance(weights, WeightsFile) else None
+    given = weights.weights if isinstance(weights, WeightsFile) else found.weights if weights is None else weights
     if given is not None and not isinstance(given, str):
         given = check_weights(given, [one.instance.id for one in found.members])
     chosen_caps = _made("caps", caps, Caps) or Caps()
@@ -96,14 +99,17 @@ def portfolio_backtest(
     run = simulate(
         loaded, schedules.own, kept, capital=money, start_ms=plan.start_ms, end_ms=plan.end_ms, instruments=venues
     )  # fmt: skip
+    origin = found.origin
+    if weights is not None and not isinstance(weights, str):
+        origin = origin.with_weights_of(learned)
     notes = [
-        *_seen_before(found.origin, run.start_ms, run.end_ms),
+        *_seen_before(origin, run.start_ms, run.end_ms),
         *_not_traded(venues, run),
         *_ends_before(plan.end_ms, run.end_ms),
         *schedules.notes,
     ]
     return PortfolioResult(
-        run, schedules.own, kept, venues, schedules.others, found.origin, schedules.track, plan.table(), tuple(notes)
+        run, schedules.own, kept, venues, schedules.others, origin, schedules.track, plan.table(), tuple(notes)
     )
 
 
@@ -127,14 +133,20 @@ def _made(name: str, given: Any, wanted: type[_T]) -> _T | None:
 
 
 def _seen_before(origin: Origin, start_ms: int, end_ms: int) -> list[str]:
-    """The loud sentence about a test on days that the candidates were selected on."""
-    if not origin.overlaps(start_ms, end_ms):
-        return []
-    period = " to ".join("the first bar" if ms is None else utc(ms) for ms in (origin.start_ms, origin.end_ms))
-    return [
-        f"IN SAMPLE: the candidates were selected on {period}, days that they are tested on here; they look good there "
-        f"because they were chosen for it"
-    ]
+    """The loud sentence about a test on days that the candidates or their weights were chosen on."""
+    notes = []
+    for what, days in (("candidates were selected", origin.selected), ("weights were learned", origin.learned)):
+        if days is UNKNOWN:
+            notes.append(
+                f"it is not known on which days the {what}: if on those that are tested here, expect less from others"
+            )
+        elif days is not None and days.overlaps(start_ms, end_ms):
+            period = " to ".join("the first bar" if ms is None else utc(ms) for ms in (days.start_ms, days.end_ms))
+            notes.append(
+                f"IN SAMPLE: the {what} on {period}, days that they are tested on here; they look good there because "
+                f"they were chosen for it"
+            )
+    return notes
 
 
 def _ends_before(asked_ms: int | None, end_ms: int) -> list[str]:

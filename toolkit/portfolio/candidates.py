@@ -13,7 +13,7 @@ from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.deployment import Deployment, read_deployment
 from toolkit.portfolio.limits import Instrument, Limits, instruments_from, limits_from
 from toolkit.portfolio.members import INSTANCES, Member, members_from_sweep, members_from_table, weights_from_table
-from toolkit.portfolio.origin import Origin
+from toolkit.portfolio.origin import Days, Origin
 from toolkit.sweep.result import SweepResult
 
 _KEYS = (INSTANCES, "limits", "instruments", "capital")
@@ -108,7 +108,7 @@ def _of_sweep(run: Run, chosen: Mapping[str, Any]) -> Candidates:
     named_ms = None if end is None else to_ms(end, "end")
     end_ms = max(lasts, default=None) if named_ms is None else named_ms
     origin = Origin(
-        "sweep", run.run_id, None if start is None else to_ms(start, "start"), end_ms, True, named_ms,
+        "sweep", run.run_id, Days(None if start is None else to_ms(start, "start"), end_ms), None, named_ms,
         int(run.info["combinations"]), run.info.get("seeds", {}),
     )  # fmt: skip
     return Candidates(members, origin)
@@ -149,7 +149,12 @@ def _of_toml(path: Path, strategies: Iterable[str] | None) -> Candidates:
 def _of_deployment(deployment: Deployment) -> Candidates:
     source = deployment.selected_from
     origin = Origin(
-        "deployment", deployment.id, source.start_ms, source.end_ms, True, source.end_ms, source.combinations_tried
+        "deployment",
+        deployment.id,
+        Days(source.start_ms, source.end_ms),
+        None,
+        source.end_ms,
+        source.combinations_tried,
     )
     return Candidates(
         deployment.members, origin, deployment.weights, deployment.limits, deployment.instruments, deployment.capital

@@ -10,7 +10,7 @@ from toolkit.bars.moments import Moment, check_range, to_ms
 from toolkit.bars.series import utc
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.loading import LoadedMember
-from toolkit.portfolio.origin import Origin
+from toolkit.portfolio.origin import UNKNOWN, Origin
 from toolkit.portfolio.rebalance import RebalancePolicy, decisions, schedule_of
 from toolkit.portfolio.schedule import WeightSchedule
 from toolkit.portfolio.standalone import track_of
@@ -66,10 +66,11 @@ class Plan:
         return self.wish.weights if isinstance(self.wish.weights, str) else None
 
     def table(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """As JSON can hold it; `learned_from` is of weights that a method made once."""
         wish = self.wish
         learned = None
-        if self.start_ms is not None and self.load_ms is not None and self.load_ms < self.start_ms:
+        by_method = wish.policy is None and self.learns
+        if by_method and self.start_ms is not None and self.load_ms is not None and self.load_ms < self.start_ms:
             learned = {"start": utc(self.load_ms), "end": utc(self.start_ms)}
         return {
             "weights": self.method or "given",
@@ -181,8 +182,10 @@ def make_plan(origin: Origin, wish: Wish) -> Plan:
                 f"days that are not tested"
             )
     elif plan.learns or wish.beside:
-        known = origin.start_ms is not None and origin.start_ms < start_ms
-        learn_ms = origin.start_ms if known and origin.start_ms is not None else start_ms - LEARN_MS
+        began = origin.selected.start_ms
+        known = origin.selected is not UNKNOWN and began is not None and began < start_ms
+        learn_ms = began if known and began is not None else start_ms - LEARN_MS
     if wish.policy is not None:
-        learn_ms = min(learn_ms, start_ms - wish.policy.lookback_ms)
+        # Twice the lookback, as `rebalance` from cron: trades open where a lookback begins are in their places.
+        learn_ms = min(learn_ms, start_ms - 2 * wish.policy.lookback_ms)
     return Plan(wish, start_ms, end_ms, learn_ms)

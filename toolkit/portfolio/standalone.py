@@ -78,7 +78,10 @@ def _trades(loaded: Sequence[LoadedMember], trades: Sequence[Records]) -> pl.Dat
     base_ms = np.array([one.bars.base.interval_ms for one in loaded], np.int64)
     naming = RowNaming(tuple(one.instance for one in loaded), member, base_ms[member])
     families = pl.Series("family", [one.member.family for one in loaded], dtype=pl.String)
-    return trade_frame(np.concatenate(trades), naming).with_columns(families.gather(member))
+    bar = pl.Series(base_ms[member], dtype=pl.Int64).cast(pl.Duration("ms"))
+    return trade_frame(np.concatenate(trades), naming).with_columns(
+        families.gather(member), known_ts=pl.col("exit_ts") + bar
+    )
 
 
 def _returns(names: Sequence[str], alone: Sequence[tuple[Calendar, FloatArray]]) -> pl.DataFrame:

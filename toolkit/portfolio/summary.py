@@ -62,9 +62,9 @@ def is_synthetic(result: "PortfolioResult") -> bool:
     return any(m.bars.base.exchange == "synthetic" for m in result.run.members)
 
 
-def in_sample(result: "PortfolioResult") -> bool:
-    """Whether the candidates were selected on days that they are tested on here."""
-    return result.origin.overlaps(result.run.start_ms, result.run.end_ms)
+def in_sample(result: "PortfolioResult") -> bool | None:
+    """Whether candidates or weights were chosen on days that they are tested on here; None where that is not known."""
+    return result.origin.seen(result.run.start_ms, result.run.end_ms)
 
 
 def strategies(result: "PortfolioResult") -> list[dict[str, Any]]:

@@ -32,7 +32,8 @@ class TrackRecord:
     Attributes
     ----------
     trades : a row a trade: at least trade_id, strategy, instance, symbol, interval, side, family, entry_ts, exit_ts
-        (null: still open), pnl, return (pnl over entry notional), r_multiple and fees.
+        (null: still open), pnl, return (pnl over entry notional), r_multiple and fees. `known_ts`, where it is
+        there, is the close of the bar that a trade closed in.
     returns : a row a UTC day, without holes: `date` (ascending), then a Float64 column an instance: the day's profit
         over the notional; 0.0 on days without a position, null before its bars begin and after they end.
     members : a row an instance: instance, strategy, symbol, interval, side, family.
@@ -50,12 +51,16 @@ class TrackRecord:
     def known_at(self, moment_ms: int, lookback_ms: int | None = None) -> "TrackRecord":
         """What was known at a moment: the wall against peeking.
 
-        Trades that closed before the moment (`exit_ts < moment`), and UTC days that had ended by then; with a
-        `lookback_ms` only trades entered, and days begun, at or after `moment - lookback`. A trade that was open at the
-        moment is left out whole; the days it was held until then are in `returns`, marked at their ends. Fills have the
-        open time of their bar, so ask at closes of base bars, as rebalances at 00:00 UTC do.
+        Trades whose closing was known by the moment (`known_ts <= moment`; without that column `exit_ts < moment`), and
+        UTC days that had ended by then; with a `lookback_ms` only trades entered, and days begun, at or after
+        `moment - lookback`. A trade that was open at the moment is left out whole; the days it was held until then are
+        in `returns`, marked at their ends.
         """
-        closed = pl.col("exit_ts").is_not_null() & (pl.col("exit_ts").dt.epoch("ms") < moment_ms)
+        exits = pl.col("exit_ts").dt.epoch("ms")
+        known = (
+            pl.col("known_ts").dt.epoch("ms") <= moment_ms if "known_ts" in self.trades.columns else exits < moment_ms
+        )
+        closed = pl.col("exit_ts").is_not_null() & known
         ended = (_BEGUN_MS + DAY_MS).le(moment_ms)
         if lookback_ms is not None:
             since = moment_ms - lookback_ms

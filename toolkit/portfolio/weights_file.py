@@ -1,26 +1,45 @@
-"""Weights as a file: CSV with the columns `instance` and `weight`, other columns for people."""
+"""Weights as a file: CSV with the columns `instance`, `weight`, and the days that they were learned on."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from toolkit.analysis.runs import write_csv
+from toolkit.bars.moments import to_ms
 from toolkit.errors import InputError
 from toolkit.portfolio.weights import check_weights
 
 _COLUMNS = ("instance", "weight")
+_DAYS = ("learned_from", "learned_to")
 
 
-def write_weights(path: str | Path, weights: Mapping[str, float]) -> None:
-    """Write a row an instance, those of weight 0 (off) too; whole or not at all."""
+@dataclass(frozen=True)
+class WeightsFile:
+    """Weights by instance, and the first and last UTC day that they were learned on (ISO; None: not known)."""
+
+    weights: dict[str, float]
+    learned: tuple[str, str] | None
+
+
+def write_weights(path: str | Path, weights: Mapping[str, float], learned: tuple[str, str] | None = None) -> None:
+    """Write a row an instance, those of weight 0 (off) too; whole or not at all.
+
+    learned : first and last day that the weights were learned on, ISO; a backtest over those days says so.
+    """
     checked = check_weights(weights, weights)
-    frame = {"instance": list(checked), "weight": list(checked.values())}
-    write_csv(Path(path), pl.DataFrame(frame, schema={"instance": pl.String, "weight": pl.Float64}))
+    frame = pl.DataFrame(
+        {"instance": list(checked), "weight": list(checked.values())},
+        schema={"instance": pl.String, "weight": pl.Float64},
+    )
+    if learned is not None:
+        frame = frame.with_columns(pl.lit(day).alias(name) for name, day in zip(_DAYS, learned, strict=True))
+    write_csv(Path(path), frame)
 
 
-def read_weights(path: str | Path) -> dict[str, float]:
-    """Weights by instance.
+def read_weights(path: str | Path) -> WeightsFile:
+    """Weights by instance, and what they were learned on.
 
     Raises
     ------
@@ -46,6 +65,19 @@ def read_weights(path: str | Path) -> dict[str, float]:
         except ValueError:
             raise InputError(f"{path}, row {row}: `weight` must be a number, was {text!r}; 0 switches it off") from None
     try:
-        return check_weights(weights, weights)
+        return WeightsFile(check_weights(weights, weights), _learned(path, cells))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _learned(path: str | Path, cells: pl.DataFrame) -> tuple[str, str] | None:
+    if not set(_DAYS) <= set(cells.columns) or not cells.height:
+        return None
+    first, last = cells[_DAYS[0]].drop_nulls(), cells[_DAYS[1]].drop_nulls()
+    if not len(first) or not len(last):
+        return None
+    # Files put together by hand may name several ranges: all of them were looked at.
+    days = str(first.min()), str(last.max())
+    for day in days:
+        to_ms(day, "learned_from and learned_to")
+    return days
