@@ -256,6 +256,10 @@ def test_a_deployment_brings_its_weights_limits_and_capital(bars: Mapping[str, B
     assert (found.limits.max_open, found.run.capital) == (1, 5_000.0)
     assert found.metrics["combinations_tried"] == 77
     assert any(note.startswith("IN SAMPLE") for note in found.notes)
+    assert not any("counts from" in note for note in found.notes)
+    early = portfolio_backtest(path, bars=bars, start=start - DAY_MS, beside=False)
+    assert any("counts from" in note for note in early.notes)
+    assert portfolio_backtest(path, bars=bars, beside=False).run.start_ms == max(start, origin.end_ms)
     off = {row["instance"]: row["why"] for row in never_traded(found)}
     assert off[few[2].instance.id] == "it had no weight"
 

@@ -104,6 +104,7 @@ def portfolio_backtest(
         origin = origin.with_weights_of(learned)
     notes = [
         *_seen_before(origin, run.start_ms, run.end_ms),
+        *_too_early(origin, run.start_ms),
         *_not_traded(venues, run),
         *_ends_before(plan.end_ms, run.end_ms),
         *schedules.notes,
@@ -111,6 +112,13 @@ def portfolio_backtest(
     return PortfolioResult(
         run, schedules.own, kept, venues, schedules.others, origin, schedules.track, plan.table(), tuple(notes)
     )
+
+
+def _too_early(origin: Origin, start_ms: int) -> list[str]:
+    """A sentence where a deployment is tested on days before it counts."""
+    if origin.source != "deployment" or origin.tests_from_ms is None or start_ms >= origin.tests_from_ms:
+        return []
+    return [f"deployment {origin.name} counts from {utc(origin.tests_from_ms)} on, and is tested from {utc(start_ms)}"]
 
 
 def _not_traded(instruments: Mapping[str, Instrument], run: PortfolioRun) -> list[str]:
