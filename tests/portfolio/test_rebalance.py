@@ -142,6 +142,19 @@ def test_an_instance_that_was_listed_later_waits_for_its_record() -> None:
     assert (schedule.weights.sum(axis=1) == 1).all()
 
 
+def test_an_instance_whose_bars_ended_is_off() -> None:
+    returns = np.random.default_rng(14).normal(0.01, 0.01, (60, 2))
+    returns[30:, 1] = np.nan
+    policy = RebalancePolicy("1d", "14d", SelectionRule(min_trades=0))
+    track = record(returns)
+    for day in range(20, 44):
+        made = decide(track, FIRST_MS + day * DAY_MS, policy)
+        assert (made.weights.get("i1", 0.0) > 0) == (day <= 30)
+        if day > 30:
+            assert made.selection.left_out["i1"] == f"has no bars since {FIRST + timedelta(days=29)}"
+            assert made.weights == {"i0": 1.0}
+
+
 @pytest.mark.parametrize(
     ("settings_", "says"),
     [

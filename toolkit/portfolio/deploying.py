@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Of a sweep whose days compound these are not what a record on a fixed notional says.
 _COMPOUNDED = frozenset({"total_return", "annual_return", "calmar", "max_drawdown", "max_drawdown_days"})
+# A symbol that lags the newest one this far has ended, or its pull is broken: it must not hold the others back.
+_ENDED_MS = 2 * DAY_MS
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,13 @@ def deployment_from_sweep(
     members = members_from_sweep(result, kept[: choice.candidates])
     one = result.experiment
     loaded = load_members(members, start=one.start, end=one.end, db=db, jobs=jobs, progress=progress)
+    start_ms, end_ms = period(loaded)
+    effective_ms = end_ms if choice.effective_from_ms is None else choice.effective_from_ms
+    if effective_ms < end_ms:
+        raise InputError(
+            f"`effective_from` {utc(effective_ms)} is before {utc(end_ms)}, the end of the days that sweep "
+            f"{result.run.run_id} chooses on; choose one at or after it"
+        )
     track = track_of(loaded, jobs=jobs)
     selection = choose(track, choice.rule)
     if not selection.instances:
@@ -110,7 +119,6 @@ def deployment_from_sweep(
             f"{_said(choice.rule)}: {name} {why}; loosen it, or raise `candidates`"
         )
     weights = weighing(track.only(selection.instances), choice.method, choice.caps).weights
-    start_ms, end_ms = period(loaded)
     by_id = {lm.instance.id: lm for lm in loaded}
     taken = [by_id[name] for name in selection.instances]
     deployment = Deployment(
@@ -118,7 +126,7 @@ def deployment_from_sweep(
         weights=weights,
         limits=choice.limits,
         capital=choice.capital,
-        effective_from_ms=end_ms if choice.effective_from_ms is None else choice.effective_from_ms,
+        effective_from_ms=effective_ms,
         selected_from=Source(result.run.run_id, start_ms, end_ms, result.combinations_tried),
         instruments=choice.instruments,
         data=fingerprints(lm.bars for lm in taken),
@@ -186,37 +194,37 @@ def rebalance_deployment(
 
     Parameters
     ----------
-    moment_ms : nothing after it is looked at; None: the last 00:00 UTC that the stored bars of all symbols reach.
+    moment_ms : nothing after it is looked at; None: the last 00:00 UTC that the stored bars of all symbols reach, but
+        for symbols that lag two days behind the newest: those have ended, and are off.
     effective_from_ms : None: the moment plus the policy's latency.
 
     Raises
     ------
     InputError : the stored bars do not cover the lookback, or the deployment would count before the moment it looks
-    back from.
+    back from, or before the one that it follows.
     """
     until = _until(last.members, db)
-    notes = []
+    notes: list[str] = []
     if moment_ms is None:
-        moment_ms = min(until.values()) // DAY_MS * DAY_MS
-        if max(until.values()) // DAY_MS * DAY_MS > moment_ms:
-            ends_first = min(until, key=lambda symbol: (until[symbol], symbol))
-            notes.append(f"the moment is {utc(moment_ms)} as the bars of {ends_first} end {utc(until[ends_first])}")
+        moment_ms, notes = _newest_moment(until)
+    effective = _effective(last, moment_ms, moment_ms + policy.latency_ms, effective_from_ms)
     notes += [
         f"bars of {symbol} end {utc(ms)}, before the moment {utc(moment_ms)}"
         for symbol, ms in sorted(until.items())
         if ms < moment_ms
     ]
+    # Nothing in the lookback is known of the others, and there are no bars to load.
+    followed = [member for member in last.members if until[member.symbol] > moment_ms - policy.lookback_ms]
+    if not followed:
+        raise InputError(
+            f"a rebalance at {utc(moment_ms)} looks back {policy.lookback}, and the records end "
+            f"{utc(max(until.values()))}; pull newer bars, or choose an earlier moment"
+        )
     loaded = load_members(
-        last.members, start=moment_ms - 2 * policy.lookback_ms, end=moment_ms, db=db, jobs=jobs, progress=progress
+        followed, start=moment_ms - 2 * policy.lookback_ms, end=moment_ms, db=db, jobs=jobs, progress=progress
     )
     track = track_of(loaded, jobs=jobs)
-    decision = decide(track, moment_ms, policy)
-    effective = decision.effective_ms if effective_from_ms is None else effective_from_ms
-    if effective < moment_ms:
-        raise InputError(
-            f"`effective_from` {utc(effective)} is before the moment {utc(moment_ms)} that the rebalance looks back "
-            f"from; choose one at or after it"
-        )
+    decision = _with_gone(decide(track, moment_ms, policy), last.members, until)
     following = last.followed_by(
         weights=decision.weights,
         off=decision.note or None,
@@ -233,6 +241,45 @@ def rebalance_deployment(
         policy={"made_by": "rebalance", **asdict(policy)},
     )
     return Rebalanced(decision, following, tuple(notes))
+
+
+def _newest_moment(until: Mapping[str, int]) -> tuple[int, list[str]]:
+    """The last 00:00 UTC that every symbol reaches which has not ended, and a note where one holds the others back."""
+    newest_ms = max(until.values())
+    living = {symbol: ms for symbol, ms in until.items() if ms > newest_ms - _ENDED_MS}
+    first = min(living, key=lambda symbol: (living[symbol], symbol))
+    moment_ms = living[first] // DAY_MS * DAY_MS
+    if newest_ms // DAY_MS * DAY_MS == moment_ms:
+        return moment_ms, []
+    return moment_ms, [f"the moment is {utc(moment_ms)} as the bars of {first} end {utc(living[first])}"]
+
+
+def _effective(last: Deployment, moment_ms: int, due_ms: int, asked_ms: int | None) -> int:
+    """From when the next deployment counts, epoch ms; checked against what it looks at and what it follows."""
+    effective = due_ms if asked_ms is None else asked_ms
+    if effective < moment_ms:
+        raise InputError(
+            f"`effective_from` {utc(effective)} is before the moment {utc(moment_ms)} that the rebalance looks back "
+            f"from; choose one at or after it"
+        )
+    if effective < last.effective_from_ms:
+        raise InputError(
+            f"`effective_from` {utc(effective)} is before {utc(last.effective_from_ms)}, from when the deployment that "
+            f"it follows ({last.id}) counts; choose one at or after it, or pull newer bars"
+        )
+    return effective
+
+
+def _with_gone(decision: Decision, members: Sequence[Member], until: Mapping[str, int]) -> Decision:
+    """The decision with a reason for every member that was not looked at."""
+    left_out = decision.selection.left_out
+    looked_at = {*left_out, *decision.selection.instances}
+    gone = {
+        member.instance.id: f"has no bars since {utc(until[member.symbol])}"
+        for member in members
+        if member.instance.id not in looked_at
+    }
+    return replace(decision, selection=replace(decision.selection, left_out={**left_out, **gone}))
 
 
 def _expected(track: "TrackRecord", decision: Decision, policy: RebalancePolicy) -> dict[str, float]:

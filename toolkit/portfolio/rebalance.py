@@ -100,7 +100,8 @@ def rebalance(track: "TrackRecord", moment_ms: int, policy: RebalancePolicy) -> 
 def decide(track: "TrackRecord", moment_ms: int, policy: RebalancePolicy) -> Decision:
     """Choose and weigh from `track.known_at(moment_ms, lookback)`, and from nothing else.
 
-    Where no instance keeps to the rule, or those that do cannot be weighed, everything is off and `note` says why.
+    An instance without bars on the last day before the moment is off: its symbol ended, or is no longer followed. Where
+    no instance keeps to the rule, or those that do cannot be weighed, everything is off and `note` says why.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def decide(track: "TrackRecord", moment_ms: int, policy: RebalancePolicy) -> Dec
     """
     _check_covered(track, moment_ms, policy)
     known = track.known_at(moment_ms, policy.lookback_ms)
-    selection = choose(known, policy.rule)
+    selection = choose(known, policy.rule, _ended(known))
     weights, note = {}, ""
     if not selection.instances:
         note = f"none of {len(selection.left_out)} instances keeps to the rule"
@@ -121,6 +122,17 @@ def decide(track: "TrackRecord", moment_ms: int, policy: RebalancePolicy) -> Dec
     if weights and not any(ordered.values()):
         ordered, note = {}, f"{len(selection.instances)} chosen, and {policy.method} gives none of them a weight"
     return Decision(moment_ms, moment_ms + policy.latency_ms, selection, ordered, note)
+
+
+def _ended(known: "TrackRecord") -> dict[str, str]:
+    """Why those that had a record and are not there on its last day cannot be on."""
+    last = known.returns.row(-1, named=True) if known.returns.height else {}
+    seen = known.returns.select("date", *(name for name in known.instances if last.get(name) is None))
+    return {
+        name: f"has no bars since {days[-1]}"
+        for name in seen.columns[1:]
+        if len(days := seen.filter(pl.col(name).is_not_null())["date"])
+    }
 
 
 def moments(start_ms: int, end_ms: int, policy: RebalancePolicy) -> list[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from toolkit.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from toolkit.portfolio.track import TrackRecord
+
+
+NONE_BARRED: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -84,19 +88,22 @@ class Selection:
     figures: pl.DataFrame = field(repr=False)
 
 
-def choose(track: "TrackRecord", rule: SelectionRule) -> Selection:
+def choose(track: "TrackRecord", rule: SelectionRule, barred: Mapping[str, str] = NONE_BARRED) -> Selection:
     """Choose instances by what the whole of `track` shows; give it `track.known_at(...)` to choose as of a moment.
 
     Candidates that keep to the conditions are taken in the order of `rule.by` (equal ones by id); one whose daily
     returns correlate above `max_correlation` with one already taken is left out (Pearson, on the days that both have;
-    where one of the two did not move, or they share fewer than two days, there is no correlation).
+    where one of the two did not move, or they share fewer than two days, there is no correlation). `barred` are those
+    that must not be chosen whatever they did, with the reason.
     """
     table = record_figures(track)
     columns = {name: table[name].to_numpy() for name in FIGURES}
     instances, days = table["instance"].to_list(), table["days"].to_numpy()
-    kept = rule.holds(columns) & (days > 0)
+    free = np.array([name not in barred for name in instances], np.bool_)
+    kept = rule.holds(columns) & (days > 0) & free
     reasons = {
-        instances[k]: _why_not({name: float(columns[name][k]) for name in FIGURES}, int(days[k]), rule)
+        instances[k]: barred.get(instances[k])
+        or _why_not({name: float(columns[name][k]) for name in FIGURES}, int(days[k]), rule)
         for k in np.flatnonzero(~kept)
     }
     better = 1.0 if rule.by in LESS_IS_BETTER else -1.0
