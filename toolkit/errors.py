@@ -34,7 +34,14 @@ class UnknownNameError(InputError):
             hint = f"known: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
         else:
             hint = f"no {kind} is known here"
-        super().__init__(f"unknown {kind} {name!r}: {hint}{' ' + remedy if remedy else ''}")
+        super().__init__(f"unknown {kind} {name!r}: {hint}{_joined(hint, remedy)}")
+
+
+def _joined(hint: str, remedy: str) -> str:
+    """What goes between a hint and a remedy: nothing after a question, or before what is in brackets."""
+    if not remedy:
+        return ""
+    return f" {remedy}" if hint.endswith("?") or remedy.startswith("(") else f"; {remedy}"
 
 
 class BarsError(InputError):

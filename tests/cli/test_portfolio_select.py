@@ -128,6 +128,7 @@ def test_limits_of_a_file_and_of_flags(data: Path, tmp_path: Path) -> None:
         (("--capital=-5",), "`capital` must be a finite amount above 0"),
         (("--candidates=0",), "`candidates` must be a whole number of at least 1"),
         (("--effective-from=soon",), "--effective-from must be an ISO date"),
+        (("--effective-from=2023-01-19",), "is before 2023-01-20 00:00, the end of the days that sweep"),
     ],
 )
 def test_select_refuses(data: Path, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
@@ -173,6 +174,36 @@ def test_deployments_follow_each_other(data: Path, tmp_path: Path, monkeypatch: 
     assert len(list_deployments()) == 2
 
 
+def test_a_symbol_that_ended_is_off_and_holds_nothing_back(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bars of ETH end six days before those of BTC; later than the lookback after that it is not even loaded."""
+    out = tmp_path / "deployment.json"
+    machine("select", "latest", "--select=trades > 0", "--min-trades=5", f"--out={out}")
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "own"))
+    for symbol, days in (("BTCUSDT", 30), ("ETHUSDT", 24)):
+        bars = pl.read_parquet(data / f"synthetic_{symbol}_1m.parquet").head(days * 1440)
+        bars.write_parquet(tmp_path / f"synthetic_{symbol}_1m.parquet")
+    assert CliRunner().invoke(app, ["data", "import", f"{tmp_path}/*.parquet"]).exit_code == 0
+    for lookback in ("7d", "5d"):
+        result = run("rebalance", str(out), f"--lookback={lookback}", "--json")
+        said = json.loads(result.stdout)
+        assert said["moment"].startswith("2023-01-31T00:00")
+        assert "bars of ETH/USDT end 2023-01-25" in result.stderr
+        rows = {name: [row for row in said["weights"] if name in row["instance"]] for name in ("BTC", "ETH")}
+        assert rows["BTC"] and rows["ETH"]
+        assert any(row["new"] for row in rows["BTC"])
+        assert all(row["new"] == 0.0 and "has no bars since 2023-01-2" in row["why_not"] for row in rows["ETH"])
+        assert [row["id"] for row in said["deployment"]["instances"]] == [row["instance"] for row in said["weights"]]
+
+
+def test_a_deployment_does_not_count_before_the_one_that_it_follows(data: Path, tmp_path: Path) -> None:
+    _, out = selected(tmp_path, "--effective-from=2023-02-05")
+    says = refused("rebalance", str(out), "--lookback=7d")
+    assert "`effective_from` 2023-01-31 00:00 is before 2023-02-05 00:00, from when the deployment" in says
+    assert machine("rebalance", str(out), "--lookback=7d", "--effective-from=2023-02-05")["deployed"] is None
+
+
 def test_all_off_is_deployed_and_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, out = selected(tmp_path)
     monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "own"))
@@ -199,7 +230,9 @@ def test_rebalance_refuses(data: Path, tmp_path: Path, words: tuple[str, ...], s
 
 
 def test_rebalance_of_what_is_no_deployment(data: Path, tmp_path: Path) -> None:
-    assert "unknown deployment 'nowhere'" in refused("rebalance", "nowhere")
+    says = refused("rebalance", "nowhere")
+    assert says.startswith("unknown deployment 'nowhere': ")
+    assert says.endswith("; or name the path of a deployment.json")
     out = selected(tmp_path)[1]
     table = json.loads(out.read_text())
     table["instances"][0]["weight"] /= 2

@@ -192,7 +192,7 @@ def find_deployment(name: str | Path, root: Path | None = None) -> Path:
     if name == LATEST and kept:
         return kept[max(kept)]
     if str(name) not in kept:
-        raise UnknownNameError("deployment", str(name), kept, "Or name the path of a deployment.json.")
+        raise UnknownNameError("deployment", str(name), kept, "or name the path of a deployment.json")
     return kept[str(name)]
 
 
