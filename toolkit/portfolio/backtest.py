@@ -116,9 +116,9 @@ def portfolio_backtest(
 
 def _too_early(origin: Origin, start_ms: int) -> list[str]:
     """A sentence where a deployment is tested on days before it counts."""
-    if origin.source != "deployment" or origin.tests_from_ms is None or start_ms >= origin.tests_from_ms:
+    if origin.counts_from_ms is None or start_ms >= origin.counts_from_ms:
         return []
-    return [f"deployment {origin.name} counts from {utc(origin.tests_from_ms)} on, and is tested from {utc(start_ms)}"]
+    return [f"deployment {origin.name} counts from {utc(origin.counts_from_ms)} on, and is tested from {utc(start_ms)}"]
 
 
 def _not_traded(instruments: Mapping[str, Instrument], run: PortfolioRun) -> list[str]:

@@ -148,10 +148,11 @@ def _of_toml(path: Path, strategies: Iterable[str] | None) -> Candidates:
 
 def _of_deployment(deployment: Deployment) -> Candidates:
     source = deployment.selected_from
-    counts_ms = max(source.end_ms, deployment.effective_from_ms)
+    counts_ms = deployment.effective_from_ms
     origin = Origin(
-        "deployment", deployment.id, Days(source.start_ms, source.end_ms), None, counts_ms, source.combinations_tried
-    )
+        "deployment", deployment.id, Days(source.start_ms, source.end_ms), None, max(source.end_ms, counts_ms),
+        source.combinations_tried, counts_from_ms=counts_ms,
+    )  # fmt: skip
     return Candidates(
         deployment.members, origin, deployment.weights, deployment.limits, deployment.instruments, deployment.capital
     )

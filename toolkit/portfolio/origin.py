@@ -36,7 +36,8 @@ class Origin:
     source : "sweep", "deployment", "file" or "members". name : the run's id, the deployment's, or the file's.
     selected : the days that they were selected on. learned : those that given weights were learned on; None where the
         weights came with the candidates or are learned by the backtest itself.
-    tests_from_ms : the end that the source itself names, None without.
+    tests_from_ms : where a test begins unless it is said, None: with the first bar. counts_from_ms : when a deployment
+        counts.
     combinations_tried : how many were looked at to find them; of a plain list its own length.
     seeds : of whatever was drawn by chance on the way.
     """
@@ -48,6 +49,7 @@ class Origin:
     tests_from_ms: int | None = None
     combinations_tried: int = 1
     seeds: Mapping[str, int] = field(default_factory=dict)
+    counts_from_ms: int | None = None
 
     def with_weights_of(self, days: tuple[str, str] | None) -> "Origin":
         """The same with weights that were learned from the first to the last of these UTC days (None: not known)."""
