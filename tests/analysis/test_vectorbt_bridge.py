@@ -131,7 +131,8 @@ def test_no_trades_is_a_flat_account() -> None:
     bars = random_bars(5, n=100)
     portfolio = to_vectorbt(bars, np.empty(0, TRADE), CASH)
     assert portfolio.total_return() == 0.0 and portfolio.trades.count() == 0
-    assert len(order_records(np.empty(0, TRADE), 0, [LONG])) == 0
+    none = np.empty(0, np.int64)
+    assert len(order_records(np.empty(0, TRADE), none, none, none)) == 0
 
 
 def test_bad_input_is_refused() -> None:

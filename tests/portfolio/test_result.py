@@ -353,3 +353,12 @@ def test_drift_beyond_the_leverage_is_reported(bars: Mapping[str, Bars]) -> None
     full = portfolio_backtest(members(), bars=bars, limits=Limits(exposure=20.0, price_buffer=0.0), beside=False)
     shares = full.run.days["gross_share"]
     assert drift(full)["days_over_limit"] == int((shares > 1.0).sum()) > 0
+
+
+def test_the_account_in_vectorbt_has_its_equity(bars: Mapping[str, Bars]) -> None:
+    costs = Costs(taker_rate=0.0005, slippage_bps=3.0)
+    mine = [Member(m.strategy, m.symbol, m.interval, m.params, m.rules, costs) for m in members()]
+    found = portfolio_backtest(mine, bars=bars, limits=LIMITS, beside=False)
+    theirs = found.to_vectorbt()
+    np.testing.assert_allclose(theirs.value().to_numpy(), found.equity["equity"].to_numpy(), rtol=1e-9)
+    assert len(theirs.orders.records) == 2 * found.metrics["trades"] + found.metrics["open_trades"]

@@ -1,7 +1,6 @@
 """A run's trades as a `vectorbt.Portfolio`, for its statistics, plots and records."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from toolkit.bars.series import Bars, utc
 from toolkit.engine.market import first_t
 from toolkit.engine.types import LONG, SHORT, TRADE
 from toolkit.errors import InputError
-from toolkit.types import Records
+from toolkit.types import IntArray, Records
 
 # vectorbt holds one position a column, and a long and a short leg may be open at the same time: a column a leg.
 COLUMNS = {LONG: "long", SHORT: "short"}
@@ -61,27 +60,43 @@ def to_vectorbt(bars: Bars, trades: Records, init_cash: float) -> Any:
     close: Any = pd.Series(base.close, index=index, name=columns[0])
     if shared:
         close = pd.DataFrame(dict.fromkeys(columns, close))
-    orders, cash = order_records(trades, t0, sides), np.array([float(init_cash)])
+    column = (trades["side"] != sides[0]).astype(np.int64)
+    orders = order_records(trades, column, trades["entry_t"] - t0, trades["exit_t"] - t0)
+    cash = np.array([float(init_cash)])
     return vbt.Portfolio(wrapper, close, orders, np.empty(0, log_dt), cash, cash_sharing=shared)
 
 
-def order_records(trades: Records, t0: int, sides: Sequence[int]) -> Records:
+def account_to_vectorbt(marks_ms: IntArray, close: pd.DataFrame, orders: Records, init_cash: float) -> Any:
+    """`vectorbt.Portfolio` of an account on its daily marks: a column a leg, all of them sharing one cash.
+
+    Parameters
+    ----------
+    marks_ms : int64[n_days], the moments of the marks. close : a row a mark, a column a leg: what it was marked at.
+    orders : see `order_records`, positions being marks: an order stands at the first mark at or after it.
+    init_cash : money at the start. Nothing is rejected for want of cash: that was decided when the account ran.
+    """
+    index = pd.to_datetime(marks_ms, unit="ms")
+    group = pd.Index(["account"] * close.shape[1])
+    wrapper = vbt.ArrayWrapper(index, close.columns, 2, freq=pd.Timedelta(days=1), group_by=group)
+    cash = np.array([float(init_cash)])
+    return vbt.Portfolio(wrapper, close.set_axis(index), orders, np.empty(0, log_dt), cash, cash_sharing=True)
+
+
+def order_records(trades: Records, column: IntArray, entry_at: IntArray, exit_at: IntArray) -> Records:
     """vectorbt's order records of TRADE records, by column, then bar; an entry comes before its exit on the same bar.
 
-    t0 : absolute number of the bar at position 0.
-    sides : the side of each column; all that occur in `trades`.
+    column : int64[n], the column of each trade. entry_at, exit_at : int64[n], positions of its fills.
     """
-    closed = trades[trades["exit_reason"] != 0]
-    is_open = trades["exit_reason"] == 0
+    is_closed = trades["exit_reason"] != 0
+    closed = trades[is_closed]
     entries, exits = np.zeros(len(trades), order_dt), np.zeros(len(closed), order_dt)
-    entries["idx"] = trades["entry_t"] - t0
+    entries["idx"], entries["col"] = entry_at, column
     entries["price"] = trades["entry_price"]
-    entries["fees"] = trades["entry_fee"] - np.where(is_open, trades["funding"], 0.0)
-    exits["idx"] = closed["exit_t"] - t0
+    entries["fees"] = trades["entry_fee"] - np.where(is_closed, 0.0, trades["funding"])
+    exits["idx"], exits["col"] = exit_at[is_closed], column[is_closed]
     exits["price"] = closed["exit_price"]
     exits["fees"] = closed["exit_fee"] - closed["funding"]
     for orders, of, opening in ((entries, trades, True), (exits, closed, False)):
-        orders["col"] = of["side"] != sides[0]
         orders["size"] = of["qty"]
         orders["side"] = np.where((of["side"] == LONG) == opening, OrderSide.Buy, OrderSide.Sell)
     # A leg's trades follow each other, so the trade's entry bar puts each exit before the next trade's entry.

@@ -210,6 +210,15 @@ class PortfolioResult:
 
         return portfolio_figure(self)
 
+    def to_vectorbt(self) -> Any:
+        """`vectorbt.Portfolio` of the account on its daily marks, a column a leg; see `account_to_vectorbt`.
+
+        Its value is the account's equity at each mark; funding is part of the fees of the order that closes a trade.
+        """
+        from toolkit.portfolio.vectorbt_account import vectorbt_account
+
+        return vectorbt_account(self.run)
+
     def save(self, root: Path | None = None, *, factors: bool = True) -> Path:
         """Write the run folder with every table, `results.json` and the report; returns it.
 
