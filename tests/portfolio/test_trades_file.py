@@ -157,3 +157,34 @@ def test_no_file_and_a_file_twice_are_refused(write: Writer, tmp_path: Path) -> 
     file = write(HEAD, GOOD)
     assert "given twice" in refused(file, tmp_path / "." / "mine.csv")
     assert "at least one" in refused()
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (HEAD + ",pnl", "has the columns 'pnl' twice; remove one, or rename it"),
+        (HEAD + ",PNL", "has the columns 'pnl' and 'PNL', which are one name"),
+        (HEAD + ", pnl ", "has the columns 'pnl' and ' pnl ', which are one name"),
+        (HEAD + ",mood,mood", "has the columns 'mood' twice"),
+    ],
+)
+def test_a_column_is_there_once(write: Writer, head: str, says: str) -> None:
+    assert says in refused(write(head, GOOD + ",1" * (head.count(",") - HEAD.count(","))))
+
+
+def test_columns_without_a_name_are_ignored(write: Writer) -> None:
+    read = read_trades([file := write(HEAD + ",,", GOOD + ",1,2")])
+    assert read.ignored == {str(file): ["column 6", "column 7"]}
+    assert read.trades["pnl"].to_list() == [10.0]
+
+
+@pytest.mark.parametrize("pnl", ["1e308", "-1.1e15"])
+def test_money_that_sums_would_lose_is_refused(write: Writer, pnl: str) -> None:
+    says = refused(write(HEAD, GOOD, GOOD.replace(",10", f",{pnl}")))
+    assert f"row 3: `pnl` must be a number from -1e+15 to 1e+15, was '{pnl}'" in says
+
+
+@pytest.mark.parametrize(("prices", "name"), [("1,1e15,9e14", "pnl"), ("1e-300,1e-300,1e-300", "return")])
+def test_prices_that_give_such_money_are_refused(write: Writer, prices: str, name: str) -> None:
+    says = refused(write(PRICED, f"X,long,2022-01-01,2022-01-02,{prices}"))
+    assert f"row 2: `{name}` must be from -1e+15 to 1e+15, and prices, qty and pnl give" in says

@@ -5,13 +5,17 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
 from tests.portfolio.records import record
+from toolkit.analysis.frames import TIME
+from toolkit.bars.intervals import DAY_MS
 from toolkit.errors import InputError, UnknownNameError
+from toolkit.portfolio.track import track_from_trades
 from toolkit.portfolio.weights import METHODS, Caps, check_weights, weigh, weighing
 from toolkit.portfolio.weights_caps import capped, largest_total
 
@@ -186,7 +190,7 @@ def test_what_never_trades_or_has_no_bars_gets_nothing_and_is_named(method: str)
     returns[:, 1], returns[:, 2] = 0.0, np.nan
     found = weighing(record(returns), method)
     assert found.weights["i01"] == found.weights["i02"] == 0.0
-    assert found.left_out == {"i01": "never traded on these days", "i02": "has no bars on these days"}
+    assert found.left_out == {"i01": "closed no trade on these days", "i02": "has no bars on these days"}
     assert sum(found.weights.values()) == pytest.approx(1.0)
 
 
@@ -228,7 +232,7 @@ def test_equal_columns_and_fewer_days_than_instances_are_weighed(method: str) ->
 @pytest.mark.parametrize(
     ("method", "returns", "said"),
     [
-        ("equal", np.zeros((9, 2)), "no instance to weigh: i00 never traded on these days, and 1 more"),
+        ("equal", np.zeros((9, 2)), "no instance to weigh: i00 closed no trade on these days, and 1 more"),
         ("equal", np.empty((0, 2)), "i00 has no bars on these days"),
         ("equal", np.empty((5, 0)), "no instance to weigh; give a record"),
         ("winners", -np.ones((3, 1)), "i00 made no profit on these days; learn from a longer range"),
@@ -281,3 +285,18 @@ def test_checked_weights_are_of_all_instances() -> None:
 def test_weights_that_are_none_are_refused(weights: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         check_weights(weights, ["a", "b"])
+
+
+def test_a_trade_without_profit_or_loss_is_a_trade() -> None:
+    trades = pl.DataFrame(
+        {
+            "instance": ["idle", "idle", "busy", "busy"], "strategy": "s", "symbol": "BTC/USDT", "side": "long",
+            "entry_ts": [DAY_MS, 6 * DAY_MS] * 2, "exit_ts": [2 * DAY_MS, 7 * DAY_MS] * 2,
+            "pnl": [0.0, 0.0, 10.0, -5.0],
+        }
+    )  # fmt: skip
+    track = track_from_trades(trades.with_columns(pl.col("entry_ts", "exit_ts").cast(TIME)))
+    assert weigh(track, "equal") == {"busy": 0.5, "idle": 0.5}
+    assert weighing(track, "winners").left_out == {"idle": "made no profit on these days"}
+    risk = weighing(track, "inverse_volatility").left_out
+    assert risk == {"idle": "has the same return on each of 7 days: it has no risk to measure"}

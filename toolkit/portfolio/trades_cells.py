@@ -19,14 +19,19 @@ def side_of(text: str) -> str:
     return side
 
 
+LARGEST = 1e15
+
+
 def number_of(text: str) -> float:
-    """A finite number."""
+    """A finite number from -1e15 to 1e15: sums of larger ones lose their digits, or overflow."""
     try:
         number = float(text)
     except ValueError:
         raise ValueError("a finite number with a decimal point") from None
     if not math.isfinite(number):
         raise ValueError("a finite number (leave it empty where it is not known)")
+    if abs(number) > LARGEST:
+        raise ValueError(f"a number from -{LARGEST:g} to {LARGEST:g}")
     return number
 
 

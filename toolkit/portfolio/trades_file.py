@@ -22,7 +22,7 @@ import polars as pl
 
 from toolkit.analysis.frames import TIME, TRADE_COLUMNS
 from toolkit.errors import InputError
-from toolkit.portfolio.trades_cells import number_of, side_of, time_of
+from toolkit.portfolio.trades_cells import LARGEST, number_of, side_of, time_of
 
 NEEDED = ("symbol", "side", "entry_ts", "exit_ts")
 PRICED = ("entry_price", "exit_price", "qty")
@@ -57,8 +57,9 @@ def read_trades(paths: Sequence[str | Path]) -> Trades:
 
     Raises
     ------
-    InputError : names file, row, value, rule and remedy: no such file or no CSV, columns missing, a time or number that
-    is none, an exit before its entry, a price or qty that is not positive, an id twice, a file given twice.
+    InputError : names file, row, value, rule and remedy: no such file or no CSV, columns missing or twice, a time or
+    number that is none (or beyond 1e15), an exit before its entry, a price or qty that is not positive, an id twice, a
+    file given twice.
     """
     files = [Path(path) for path in paths]
     labels = _labels(files)
@@ -90,12 +91,14 @@ def _cells(file: Path) -> pl.DataFrame:
         head = file.read_text(encoding="utf-8-sig").partition("\n")[0]
         separator = max(",;\t", key=head.count)
         cells = pl.read_csv(file, infer_schema=False, separator=separator)
+        # The header as it is: a name that is there twice is not what it is called in the table.
+        names = pl.read_csv(file, has_header=False, n_rows=1, infer_schema=False, separator=separator).row(0)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}; name a trades.csv") from None
     except (UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{file} is no CSV of trades ({why}); save it as CSV in UTF-8 with a header") from None
-    cells = cells.rename({name: name.strip().lower() for name in cells.columns})
+    cells.columns = _header(file, [str(name or "") for name in names])
     missing = [name for name in NEEDED if name not in cells.columns]
     if "pnl" not in cells.columns and not set(PRICED) <= set(cells.columns):
         missing.append("pnl (or entry_price, exit_price and qty)")
@@ -108,6 +111,19 @@ def _cells(file: Path) -> pl.DataFrame:
         raise InputError(f"{file} has a header and no trades; add a row a trade")
     stripped = cells.select(pl.all().str.strip_chars())
     return stripped.select(pl.when(pl.all() == "").then(None).otherwise(pl.all()).name.keep())
+
+
+def _header(file: Path, names: Sequence[str]) -> list[str]:
+    """Names of the columns in small letters, each once."""
+    first: dict[str, str] = {}
+    for name in names:
+        small = name.strip().lower()
+        if small in first and small:
+            other = first[small]
+            said = f"{name!r} twice" if name == other else f"{other!r} and {name!r}, which are one name"
+            raise InputError(f"{file} has the columns {said}; remove one, or rename it")
+        first[small] = name
+    return [name.strip().lower() or f"column {k}" for k, name in enumerate(names, start=1)]
 
 
 def _table(file: Path, label: str, cells: pl.DataFrame) -> pl.DataFrame:
@@ -198,6 +214,13 @@ def _priced(file: Path, table: pl.DataFrame) -> pl.DataFrame:
             f"{file}, row {unknown[0] + 2}: a closed trade needs `pnl`, or entry_price, exit_price and qty, and has "
             f"neither; fill it in"
         )
+    for name in ("pnl", "return"):
+        beyond = (~(table[name].abs() <= LARGEST)).arg_true()
+        if len(beyond):
+            raise InputError(
+                f"{file}, row {beyond[0] + 2}: `{name}` must be from -{LARGEST:g} to {LARGEST:g}, and prices, qty and "
+                f"pnl give {table[name][beyond[0]]:g}; correct the row"
+            )
     return table
 
 

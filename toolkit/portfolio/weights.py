@@ -56,8 +56,8 @@ def weighing(track: TrackRecord, method: str = "equal", caps: Caps = NO_CAPS) ->
     `weights_skfolio.optimised`), on the days on which all weighed instances have bars: a day before a listing is no day
     without risk. Moments are those of the sample; with fewer days than instances they are poor, and hrp minds least.
 
-    Weight 0, and the reason in `left_out`: an instance that never traded (every method); and, where risk is measured,
-    one with bars on fewer than half the days of the longest record, and one whose returns are all the same.
+    Weight 0, and the reason in `left_out`: an instance that closed no trade (every method); and, where risk is
+    measured, one with bars on fewer than half the days of the longest record, and one whose returns are all the same.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def weighing(track: TrackRecord, method: str = "equal", caps: Caps = NO_CAPS) ->
     # In an order of their own, so that the order of columns does not matter.
     names = sorted(track.instances)
     returns = track.returns.select(names).to_numpy() if names else np.empty((track.returns.height, 0))
-    left_out = _untraded(names, returns)
+    left_out = _untraded(track, names, returns)
     if method == "winners":
         total = np.nansum(returns, axis=0)
         losers = {n: "made no profit on these days" for n, t in zip(names, total, strict=True) if not t > 0.0}
@@ -93,14 +93,16 @@ def weighing(track: TrackRecord, method: str = "equal", caps: Caps = NO_CAPS) ->
     return Weighing(shares, left_out, idle if idle > _SUM_TOLERANCE else 0.0, days)
 
 
-def _untraded(names: list[str], returns: FloatArray) -> dict[str, str]:
+def _untraded(track: TrackRecord, names: list[str], returns: FloatArray) -> dict[str, str]:
+    """Those of which nothing is known; a trade without a profit or a loss is a trade."""
     found = {}
+    traded = set(track.trades.filter(track.trades["exit_ts"].is_not_null())["instance"])
     for k, name in enumerate(names):
         known = returns[:, k][~np.isnan(returns[:, k])]
         if not len(known):
             found[name] = "has no bars on these days"
-        elif not known.any():
-            found[name] = "never traded on these days"
+        elif not known.any() and name not in traded:
+            found[name] = "closed no trade on these days"
     return found
 
 
