@@ -88,8 +88,15 @@ def test_all_combinations_at_once(swept: SweepResult) -> None:
         ({"numbers": [2.5]}, r"^a combination's number must be a whole number, was 2.5$"),
         ({"numbers": [True]}, r"must be a whole number, was True$"),
         ({"numbers": [4, 3, 4]}, r"^instance \S+ is there twice \(numbers 1 and 3\); leave one out$"),
-        ({"numbers": []}, r"^no combination of sweep \S+ is chosen: .*; lower `min_trades`, or name `numbers`$"),
-        ({"min_trades": 10**6}, r"^no combination of sweep \S+ is chosen"),
+        ({"numbers": []}, r"^`numbers` must name at least one combination of sweep \S+, named none$"),
+        ({"top": 0}, r"^`top` \(--top\) must be a whole number of at least 1, was 0$"),
+        ({"top": True}, r"^`top` \(--top\) must be a whole number of at least 1, was True$"),
+        ({"min_trades": -1}, r"^`min_trades` \(--min-trades\) must be a whole number of at least 0, was -1$"),
+        (
+            {"min_trades": 10**6},
+            r"^none of 1,728 combinations of sweep \S+ has at least 1000000 closed trades and a defined \w+ \(the most "
+            r"trades are [1-9]\d*\); lower `min_trades` \(--min-trades\), or rank by another metric \(--by\)$",
+        ),
         ({"numbers": [1], "top": 3}, r"chosen by `numbers` or by `top`, `by` and `min_trades`, not by both"),
         ({"by": "sharp"}, r"^unknown metric 'sharp': did you mean 'sharpe'\?"),
     ],

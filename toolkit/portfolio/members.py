@@ -88,25 +88,39 @@ def members_from_sweep(
 
     Raises
     ------
-    InputError : a number that the sweep does not have, or twice; no row has enough trades; no sweep.
+    InputError : a number that the sweep does not have, or twice; a `top` or `min_trades` that leaves none; no sweep.
     """
     result = run if isinstance(run, SweepResult) else SweepResult.read(run, root)
     if numbers is None:
-        chosen = result.top(top, by, min_trades)["combination"].to_list()
+        chosen = _best(result, top, by, min_trades)
     else:
         if (top, by, min_trades) != (None, None, None):
             raise InputError(
                 "combinations are chosen by `numbers` or by `top`, `by` and `min_trades`, not by both; leave one out"
             )
         chosen = [_number(one) for one in numbers]
-    if not chosen:
-        raise InputError(
-            f"no combination of sweep {result.run.run_id} is chosen: none was named, or none has enough closed trades; "
-            f"lower `min_trades`, or name `numbers`"
-        )
+        if not chosen:
+            raise InputError(f"`numbers` must name at least one combination of sweep {result.run.run_id}, named none")
     members = tuple(_from_combination(result.combination(number)) for number in chosen)
     check_once(member.instance for member in members)
     return members
+
+
+def _best(result: SweepResult, top: int | None, by: str | None, min_trades: int | None) -> list[int]:
+    """Numbers of the best combinations, at least one."""
+    for name, option, value, least in (("top", "--top", top, 1), ("min_trades", "--min-trades", min_trades, 0)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise InputError(f"`{name}` ({option}) must be a whole number of at least {least}, was {value!r}")
+    chosen: list[int] = result.top(top, by, min_trades)["combination"].to_list()
+    if not chosen:
+        one = result.experiment
+        most = int(result.metrics["trades"].max() or 0)  # type: ignore[arg-type]
+        raise InputError(
+            f"none of {result.combinations_tried:,} combinations of sweep {result.run.run_id} has at least "
+            f"{one.min_trades if min_trades is None else min_trades} closed trades and a defined {by or one.by} (the "
+            f"most trades are {most}); lower `min_trades` (--min-trades), or rank by another metric (--by)"
+        )
+    return chosen
 
 
 def _number(given: Any) -> int:
