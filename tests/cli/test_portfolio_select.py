@@ -1,6 +1,7 @@
 """`toolkit portfolio select` and `rebalance` over a small store and a tiny sweep."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from toolkit.bars.moments import to_ms
 from toolkit.bars.synthetic import synthetic_columns
 from toolkit.cli.main import app
 from toolkit.errors import LockstepError
-from toolkit.portfolio.deployment import list_deployments, read_deployment
+from toolkit.portfolio.deployment import list_deployments, read_deployment, write_deployment
 from toolkit.portfolio.loading import load_members
 from toolkit.portfolio.rebalance import RebalancePolicy, walk_forward
 from toolkit.portfolio.selection import SelectionRule
@@ -243,3 +244,54 @@ def test_rebalance_of_what_is_no_deployment(data: Path, tmp_path: Path) -> None:
 def test_only_a_sweep_is_selected_from(data: Path) -> None:
     assert read_run("latest").info["kind"] == "sweep"
     assert "unknown run" in refused("select", "20200101-000000-sweep-aaaaaa")
+
+
+def test_latest_is_the_newest_sweep(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a portfolio's run is newer; that one is still weighed where it is named."""
+    sweep_id = SweepResult.read("latest").run.run_id
+    words = ("backtest", "latest", "--top=2", "--min-trades=1", "--end=2023-01-24", "--json", f"--out={tmp_path}")
+    account = Path(machine(*words[:-2], words[-1])["folder"])
+    newer = data / "runs" / "99991231-235959-portfolio-aaaaaa"
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "own"))
+    shutil.copytree(data / "runs" / sweep_id, tmp_path / "own" / "runs" / sweep_id)
+    shutil.copytree(account, tmp_path / "own" / "runs" / newer.name)
+    assert read_run("latest").run_id == newer.name
+    db = f"--db={data / 'bars.duckdb'}"
+    said = machine("select", "latest", "--select=trades > 0", "--min-trades=1", "--top=2", db)
+    assert said["deployment"]["selected_from"]["run"] == sweep_id
+    for command in ("weights", "correlations"):
+        assert any(sweep_id in note for note in machine(command, "latest")["notes"])
+        assert not any(sweep_id in note for note in machine(command, newer.name)["notes"])
+    shutil.rmtree(tmp_path / "own" / "runs" / sweep_id)
+    for command in ("select", "weights", "correlations", "backtest"):
+        assert "there is no sweep in" in refused(command, "latest")
+
+
+def test_a_deployment_that_is_off_is_not_tested(data: Path, tmp_path: Path) -> None:
+    _, out = selected(tmp_path)
+    last = read_deployment(out)
+    off = last.followed_by(weights={}, off="none of 4 instances keeps to the rule")
+    write_deployment(out, off)
+    says = refused("backtest", str(out))
+    assert says.startswith(f"deployment {off.id} is off (none of 4 instances keeps to the rule), ")
+    assert says.endswith(f"name one that is on, such as the one before it, {last.id}")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--limit=max_gross",), "--limit must be NAME=VALUE, such as --limit max_gross=0.8, was 'max_gross'"),
+        (("--limit=max_gross=1", "--limit=max_gross=2"), "--limit max_gross is given twice; give it once"),
+        (("--instrument=BTC/USDT,lot_step",), "such as --instrument BTC/USDT,lot_step=0.001, was 'lot_step'"),
+        (("--top=0",), "`top` (--top) must be a whole number of at least 1, was 0"),
+        (("--min-trades=100000",), "lower `min_trades` (--min-trades)"),
+    ],
+)
+def test_options_of_a_backtest_are_refused_in_their_own_words(data: Path, words: tuple[str, ...], says: str) -> None:
+    assert says in refused("backtest", "latest", *words)
+
+
+def test_rows_are_chosen_of_a_sweep_alone(data: Path, tmp_path: Path) -> None:
+    _, out = selected(tmp_path)
+    assert f"`top` chooses rows of a sweep, and {out} is none; leave it out" in refused("backtest", str(out), "--top=3")
+    assert "`top`, `by` choose rows" in refused("backtest", str(out), "--top=3", "--by=sharpe")

@@ -90,15 +90,18 @@ def partial_runs(root: Path | None = None) -> list[str]:
     return sorted(f.name[1 : -len(".partial")] for f in (root or runs_dir()).glob(".*.partial") if f.is_dir())
 
 
-def read_run(run: str | Path, root: Path | None = None) -> Run:
-    """A finished run by id, by folder, or the newest (`"latest"`)."""
+def read_run(run: str | Path, root: Path | None = None, *, latest_of: str | None = None) -> Run:
+    """A finished run by id, by folder, or the newest (`"latest"`): of any kind, or of the one that is named."""
     if isinstance(run, Path) or os.sep in run:
         if not (Path(run) / INFO_FILE).is_file():
             raise RunError(f"{run} is no run folder: it has no {INFO_FILE}")
         return Run(Path(run).resolve())
     known = {r.run_id: r for r in list_runs(root)}
     if run == "latest" and known:
-        return known[max(known)]
+        for _, one in sorted(known.items(), reverse=True):
+            if latest_of is None or one.info["kind"] == latest_of:
+                return one
+        raise RunError(f"there is no {latest_of} in {root or runs_dir()}, and latest is the newest; make one first")
     if run not in known:
         raise UnknownNameError("run", run, known)
     return known[run]

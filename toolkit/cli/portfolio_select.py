@@ -33,7 +33,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def select(
-    run: Annotated[str, typer.Argument(help="Sweep: run id, folder or latest.")],
+    run: Annotated[str, typer.Argument(help="Sweep: run id, folder, or latest, the newest sweep.")],
     rule: RuleOption = "expectancy > 0",
     min_trades: LeastTrades = 30,
     max_correlation: MostCorrelated = None,

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Method = Literal["equal", "winners", "inverse_volatility", "hrp", "min_variance", "max_sharpe", "cvar"]
 Sources = Annotated[
-    list[str], typer.Argument(metavar="RUN|TRADES.CSV...", help="A run (id, folder, latest), or trades.csv files.")
+    list[str],
+    typer.Argument(
+        metavar="RUN|TRADES.CSV...", help="A run (id, folder, or latest: the newest sweep), or trades.csv files."
+    ),
 ]
 Start = Annotated[str | None, typer.Option(help="First moment looked at, UTC.")]
 End = Annotated[str | None, typer.Option(help="First moment left out, UTC.")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolkit.analysis.runs import INFO_FILE, Run, list_runs, read_run
+from toolkit.analysis.runs import INFO_FILE, Run, read_run
 from toolkit.bars.moments import to_ms
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.portfolio.deployment import Deployment, read_deployment
@@ -62,7 +62,10 @@ def candidates_of(
     if run is not None:
         return _of_sweep(run, given)
     if given:
-        raise InputError(f"{', '.join(f'`{name}`' for name in given)} choose rows of a sweep, and {source} is none")
+        names = [f"`{name}`" for name in given]
+        what = str(source) if isinstance(source, str | Path) else f"a {type(source).__name__}"
+        verb = "chooses" if len(names) == 1 else "choose"
+        raise InputError(f"{', '.join(names)} {verb} rows of a sweep, and {what} is none; leave it out")
     if isinstance(source, str | Path):
         return _of_file(Path(source), strategies, accept_code)
     if isinstance(source, Deployment):
@@ -88,12 +91,8 @@ def _run_of(source: Any, root: Path | None) -> Run | None:
     path = Path(source)
     if path.suffix in (".json", ".toml"):
         raise InputError(f"{source} is not there; name a deployment.json, a TOML file, or a sweep's run")
-    if source == "latest":
-        sweeps = [run for run in list_runs(root) if run.info["kind"] == "sweep"]
-        if sweeps:
-            return max(sweeps, key=lambda run: run.run_id)
     is_folder = isinstance(source, Path) or os.sep in source or (path / INFO_FILE).is_file()
-    return read_run(path if is_folder else str(source), root)
+    return read_run(path if is_folder else str(source), root, latest_of="sweep")
 
 
 def _of_sweep(run: Run, chosen: Mapping[str, Any]) -> Candidates:
@@ -147,6 +146,12 @@ def _of_toml(path: Path, strategies: Iterable[str] | None) -> Candidates:
 
 
 def _of_deployment(deployment: Deployment) -> Candidates:
+    if deployment.off is not None:
+        before = "" if deployment.previous is None else f", such as the one before it, {deployment.previous}"
+        raise InputError(
+            f"deployment {deployment.id} is off ({deployment.off}), and an account of it does nothing; name one that "
+            f"is on{before}"
+        )
     source = deployment.selected_from
     counts_ms = deployment.effective_from_ms
     origin = Origin(

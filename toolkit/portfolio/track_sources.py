@@ -40,7 +40,7 @@ class Source:
 def read_source(
     given: Sequence[str], *, start: Moment | None = None, end: Moment | None = None, root: Path | None = None
 ) -> Source:
-    """The record of a run (id, folder or "latest"), or of one or many trades.csv.
+    """The record of a run (id, folder, or "latest": the newest sweep), or of one or many trades.csv.
 
     Of a sweep: its best instances, marked daily. Of other runs (a portfolio's: every instance alone), and of files: by
     trades, their profit on the day of the exit. `start` and `end` leave out trades and days not wholly inside.
@@ -56,7 +56,7 @@ def read_source(
     files = [name for name in given if name.lower().endswith(".csv") or Path(name).is_file()]
     if len(given) != 1 and len(files) != len(given):
         raise InputError(f"give one run, or one or many trades.csv; was given {', '.join(given) or 'nothing'}")
-    source = _of_files(files) if files else _of_run(read_run(given[0], root))
+    source = _of_files(files) if files else _of_run(read_run(given[0], root, latest_of="sweep"))
     track = source.track.between(first, last)
     if not track.returns.height:
         raise InputError(

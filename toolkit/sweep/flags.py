@@ -51,15 +51,17 @@ def value_of(text: str) -> Any:
     return value if isinstance(value, int | float) else text.strip()
 
 
-def pairs_of(flag: str, pairs: Sequence[str]) -> dict[str, str]:
-    """Names and texts of repeated `--flag name=text`."""
+def pairs_of(
+    flag: str, pairs: Sequence[str], *, example: str = "window=96", twice: str = "write its values with commas, 48,96"
+) -> dict[str, str]:
+    """Names and texts of repeated `--flag name=text`; `example` and `twice` (the remedy for a name twice) are said."""
     out: dict[str, str] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name.strip() or not text.strip():
-            raise InputError(f"{flag} must be NAME=VALUE, such as {flag} window=96, was {pair!r}")
+            raise InputError(f"{flag} must be NAME=VALUE, such as {flag} {example}, was {pair!r}")
         if name.strip() in out:
-            raise InputError(f"{flag} {name.strip()} is given twice; write its values with commas, window=48,96")
+            raise InputError(f"{flag} {name.strip()} is given twice; {twice}")
         out[name.strip()] = text
     return out
 

@@ -31,8 +31,8 @@ class SweepResult:
 
     @classmethod
     def read(cls, run: str | Path, root: Path | None = None) -> "SweepResult":
-        """A sweep by run id, by folder, or the newest run (`"latest"`)."""
-        found = read_run(run, root)
+        """A sweep by run id, by folder, or the newest sweep (`"latest"`)."""
+        found = read_run(run, root, latest_of="sweep")
         if found.info["kind"] != "sweep":
             raise InputError(f"run {found.run_id} is a {found.info['kind']}, not a sweep")
         return cls(found)
