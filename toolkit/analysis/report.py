@@ -144,7 +144,7 @@ def _exits(trades: pl.DataFrame) -> list[str]:
             pl.col("fees").sum(),
             pl.col("bars_held").median().alias("held"),
         )
-        .sort("trades", descending=True)
+        .sort("trades", "exit_reason", descending=[True, False])
     )
     rows = [
         (r["exit_reason"], str(r["trades"]), figure("win_rate", r["win_rate"]), f"{r['pnl']:,.2f}", f"{r['fees']:,.2f}",
