@@ -94,6 +94,9 @@ def test_a_bad_file_is_one_sentence_and_writes_nothing(trades: Path, text: str, 
 def test_what_cannot_be_reported_is_said(trades: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path))
     assert "`capital` must be a positive amount" in refused("trades.csv", "--capital", "0")
+    before = trades.read_text()
+    assert "`--out` must be an HTML file" in refused("trades.csv", "--out", "trades.csv")
+    assert trades.read_text() == before
     assert "cannot be put together with trades.csv" in refused("trades.csv", "20240101-run")
     assert "one run has one report" in refused("a-run", "b-run")
     assert "unknown run 'a-run'" in refused("a-run")

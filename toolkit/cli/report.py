@@ -31,6 +31,8 @@ def report(
     Example: toolkit report trend.csv breakout.csv --capital 50000 --out both.html
     """
     files = [s for s in sources if s.lower().endswith((".csv", ".tsv", ".txt")) or Path(s).is_file()]
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"`--out` must be an HTML file, was {str(out)!r}; name it report.html, for instance")
     if files and len(files) < len(sources):
         other = next(source for source in sources if source not in files)
         raise InputError(f"{other!r} is no trades.csv and cannot be put together with {files[0]}; report it by itself")

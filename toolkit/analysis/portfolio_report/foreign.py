@@ -1,6 +1,7 @@
 """Trades made elsewhere as a page: what they tell, and in one sentence each what they do not."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def trades_source(trades: pl.DataFrame, title: str, capital: float, config: Mapp
     figures |= {name: float("nan") for name, column in _NEEDS.items() if closed[column].null_count() == closed.height}
     figures |= dict.fromkeys(REFERENCE, float("nan"))
     groups = {by: _groups(known, by, profit, day0, value, capital) for by in ("strategy", "instance")}
-    first, end = equity["ts"][0], equity["ts"][-1]
+    first, end = equity["ts"][0] - timedelta(days=1), equity["ts"][-1]
     results = {
         "schema": SCHEMA,
         "title": title,
