@@ -27,6 +27,7 @@ test: $(STAMP)  ## set up, run lint, types and every test
 
 check: lint types  ## lint, types, tests
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests
+	@command -v chromium > /dev/null || echo "left out, there is no chromium: $$(grep -rl 'mark.browser' tests | xargs)"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ from toolkit.analysis.texts import label
 MOST_INSTANCES, MOST_CORRELATED, FEW = 500, 40, 15
 _COLUMNS = ("trades", "pnl", "win_rate", "profit_factor", "sharpe", "max_drawdown", "fees")
 _SHARES = {"win_rate", "max_drawdown"}
+_HEADS = {"pnl": "profit"}
 
 
 def strategies(source: Source) -> Section:
@@ -75,14 +76,23 @@ def _table(
     kept = [w for w in what if any(row.get(w) is not None for row in rows)]
     columns = [Column(by, numeric=False)]
     columns += [Column(w, numeric=w in ("instances", "weight")) for w in kept]
-    columns += [Column("profit over time", numeric=False), *(Column(label(c)) for c in _COLUMNS)]
+    columns += [Column("profit over time", numeric=False), *(Column(_HEADS.get(c, label(c))) for c in _COLUMNS)]
     scale = max((abs(row.get("pnl") or 0.0) for row in rows), default=0.0)
     made = []
     for row in rows:
-        cells = [words(str(row[by])), *(_what(w, row.get(w)) for w in kept)]
+        cells = [_name(by, row), *(_what(w, row.get(w)) for w in kept)]
         cells.append(Cell("", sort=row.get("pnl"), spark=spark(lines.get(row[by], []))))
         made.append(Row([*cells, *(_figure(c, row.get(c), scale) for c in _COLUMNS)]))
     return Table(id_, columns, made, title, tall=len(rows) > FEW)
+
+
+def _name(by: str, row: Mapping[str, Any]) -> Cell:
+    """A strategy's name; an instance's strategy with what tells it apart below (the whole id does not fit a screen)."""
+    whole = str(row[by])
+    if by == "strategy" or not row.get("strategy"):
+        return words(whole)
+    short = whole.rpartition("-")[2] if whole.startswith(str(row["strategy"])) else whole
+    return Cell(str(row["strategy"]), small=short, sort=whole)
 
 
 def _what(name: str, value: Any) -> Cell:

@@ -70,7 +70,7 @@
       const traces = [{
         type: "heatmap", x: at, y: at, z: chart.z, zmin: -1, zmax: 1, text: hover, xgap: 2, ygap: 2,
         colorscale: [[0, css("loss")], [0.5, css("card")], [1, css("gain")]], hovertemplate: "%{text}<br>%{z:.2f}<extra></extra>",
-        texttemplate: few ? "%{z:.2f}" : "", textfont: { color: css("ink") }, colorbar: { thickness: 8, outlinewidth: 0, tickvals: [-1, 0, 1] },
+        texttemplate: few ? "%{z:.2f}" : "", colorbar: { thickness: 8, outlinewidth: 0, tickvals: [-1, 0, 1] },
       }];
       return [traces, { xaxis: axis({ ...ticks, tickangle: chart.labels.length > 4 || innerWidth < 600 ? -40 : 0 }), yaxis: axis({ ...ticks, autorange: "reversed" }) }];
     },
