@@ -115,3 +115,9 @@ def test_a_run_has_its_page_anew(trades: Path, monkeypatch: pytest.MonkeyPatch, 
     assert (found["kind"], found["run"]) == ("backtest", one.run_id)
     assert Path(found["report"]).read_text() == (one.folder / "report.html").read_text()
     assert "win rate" in run(one.run_id, "--out", "again.html").stdout
+    # Its trades.csv read back: figures of trades are the run's.
+    again = json.loads(run(str(one.folder / "trades.csv"), "--capital", "1000", "--json").stdout)["figures"]
+    names = ("trades", "open_trades", "win_rate", "profit_factor", "expectancy", "expectancy_r", "avg_win", "avg_loss",
+             "worst_trade", "fees")  # fmt: skip
+    assert {n: again[n] for n in names} == pytest.approx({n: found["figures"][n] for n in names}, rel=1e-9)
+    assert again["trades"] > 0
