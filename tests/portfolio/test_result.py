@@ -301,7 +301,7 @@ def test_input_that_cannot_be_run_is_one_sentence(bars: Mapping[str, Bars], tmp_
     for source, said in (([], "candidates must be"), ([1], "candidates must be"), ("no.json", "no.json is not there")):
         with pytest.raises(InputError, match=said):
             portfolio_backtest(source, bars=bars)
-    with pytest.raises(InputError, match="`top` choose rows of a sweep"):
+    with pytest.raises(InputError, match="`top` chooses rows of a sweep"):
         portfolio_backtest(one, bars=bars, top=3)
     (tmp_path / "x.csv").write_text("a\n")
     with pytest.raises(InputError, match="no source of candidates"):

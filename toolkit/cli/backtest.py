@@ -1,7 +1,6 @@
 """`toolkit backtest`: one strategy, one series, its figures and its run folder."""
 
 import sys
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +8,6 @@ import typer
 
 from toolkit.cli.machine import print_json
 from toolkit.cli.pairs import pairs
-from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from toolkit.analysis.result import BacktestResult
@@ -74,12 +72,9 @@ def _rules(file: Path | None, texts: list[str]) -> dict[str, Any]:
     """Rules of a TOML file (its `[rules]` table, or all of it), and options over them."""
     table: dict[str, Any] = {}
     if file is not None:
-        try:
-            read = tomllib.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"rules file {file} cannot be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"rules file {file} is not valid TOML: {error}") from None
+        from toolkit.toml_file import read_toml
+
+        read = read_toml(file, "rules file")
         table = read.get("rules", read)
     return table | pairs("--rules", texts)
 

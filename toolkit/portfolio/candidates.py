@@ -1,7 +1,6 @@
 """From what a user names (a sweep, a deployment, a file, members) to the candidates of a portfolio."""
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from toolkit.portfolio.limits import Instrument, Limits, instruments_from, limit
 from toolkit.portfolio.members import INSTANCES, Member, members_from_sweep, members_from_table, weights_from_table
 from toolkit.portfolio.origin import Days, Origin
 from toolkit.sweep.result import SweepResult
+from toolkit.toml_file import read_toml
 
 _KEYS = (INSTANCES, "limits", "instruments", "capital")
 
@@ -124,12 +124,7 @@ def _of_file(path: Path, strategies: Iterable[str] | None, accept_code: bool) ->
 
 
 def _of_toml(path: Path, strategies: Iterable[str] | None) -> Candidates:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+    table = read_toml(path, "candidates file")
     for key in table:
         if key not in _KEYS:
             raise UnknownNameError(f"key of {path.name}", key, _KEYS)

@@ -1,7 +1,6 @@
 """`Limits` and `Instrument`: how entries are sized and what the account must keep to, in one frozen config each."""
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from toolkit.engine.sizing import LimitRates, SizeMode
 from toolkit.errors import InputError, UnknownNameError
+from toolkit.toml_file import read_toml
 
 _MODES = {mode.name.lower(): mode for mode in SizeMode}
 _MANY = 2**31
@@ -207,12 +207,7 @@ def instruments_over(
 def read_limits(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tables of limits and of instruments of a TOML file, each checked by itself: `[limits]` (or the file's top
     level) and `[instruments."BTC/USDT"]`."""
-    try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"limits file {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"limits file {path} is not valid TOML: {error}") from None
+    read = read_toml(path, "limits file")
     instruments = read.pop("instruments", {})
     limits = read.get("limits", read)
     instruments_from(instruments)

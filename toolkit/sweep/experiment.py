@@ -1,7 +1,6 @@
 """An experiment: what a sweep runs, written in TOML or given as keywords, checked before anything is run."""
 
 import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
@@ -18,6 +17,7 @@ from toolkit.engine.rules import SIDES, Costs, TradeRules, costs_from, needs_sto
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.strategy import Strategy, get_strategy, load_strategies
 from toolkit.sweep.grid import Axis, Sample, Space, parse_axis
+from toolkit.toml_file import read_toml
 
 _RULE_NAMES = tuple(f.name for f in fields(TradeRules))
 
@@ -104,12 +104,7 @@ class Experiment:
     def from_file(cls, path: Path | str, changes: Mapping[str, Any] | None = None) -> "Experiment":
         """An experiment file with `changes` over its keys; a wrong key, value or TOML error names the file."""
         file = Path(path)
-        try:
-            table = tomllib.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"experiment file {file} cannot be read: {error.strerror or error}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"experiment file {file} is not valid TOML: {error}") from None
+        table = read_toml(file, "experiment file")
         try:
             return cls.from_table({"name": file.stem, **table, **(changes or {})})
         except UnknownNameError as error:
