@@ -1,0 +1,1 @@
+"""The `executor` command: one module a command, thin: parse, call, print."""

@@ -1,0 +1,1 @@
+"""Closed bars, in order: from the store (replay), from ccxt websockets, from REST polling."""
