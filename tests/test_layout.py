@@ -53,7 +53,7 @@ def test_third_party_stays_in_its_room(package: str) -> None:
 
 def test_executor_start_carries_no_heavy_library() -> None:
     heavy = "{'vectorbt','plotly','pandas','sklearn','polars','duckdb','matplotlib'}"
-    code = f"import sys, executor.cli, toolkit.engine.hop; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, executor.cli.main, toolkit.engine.hop; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

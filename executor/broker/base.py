@@ -6,11 +6,11 @@ A stop and a target are orders of their own, there as long as their trade is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What an order is for; the value is what tables say."""
 
     ENTRY = "entry"
@@ -19,7 +19,7 @@ class Kind(str, Enum):
     TARGET = "target"
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """NEW: wanted, durable, not yet confirmed. OPEN: a venue confirmed it. The others are final."""
 
     NEW = "NEW"
@@ -45,7 +45,7 @@ class Order:
     created_ms: int
 
 
-class Verb(str, Enum):
+class Verb(StrEnum):
     """What is asked of a broker."""
 
     SUBMIT = "submit"
@@ -78,7 +78,7 @@ class Report:
 
 
 class Broker(Protocol):
-    """One account at one venue, or a paper one. Sending is at most once: an unknown outcome is looked up, not resent."""
+    """One account at a venue or on paper. Sending is at most once: unknown outcomes are looked up, not resent."""
 
     name: str
 

@@ -52,7 +52,7 @@ class Feed(Protocol):
         ...
 
     async def history(self, series: Series, start_ms: int, end_ms: int) -> Sequence[ClosedBar]:
-        """Closed bars that open in [start_ms, end_ms), oldest first, as far as the source has them; holes are filled."""
+        """Closed bars opening in [start_ms, end_ms), oldest first, as far as the source has them, holes filled."""
         ...
 
     def ages(self) -> Mapping[Series, float]:
