@@ -14,7 +14,7 @@ from toolkit.types import BoolArray, FloatArray, IntArray, Records
 ORDER_COLUMNS = (
     "order_id", "trade_id", "kind", "side", "type", "price", "qty", "status", "created_ts", "closed_ts",
 )  # fmt: skip
-_AT_MARKET = (ExitReason.SIGNAL, ExitReason.MAX_HOLD, ExitReason.RULE, ExitReason.HALT)
+_AT_MARKET = (ExitReason.SIGNAL, ExitReason.MAX_HOLD, ExitReason.RULE, ExitReason.HALT, ExitReason.MANUAL)
 _AT_STOP = (ExitReason.STOP, ExitReason.TRAIL)
 
 

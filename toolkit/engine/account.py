@@ -15,20 +15,22 @@ LEG = np.dtype(
     [(name, np.int64) for name in (
         "side", "order_kind", "order_t", "order_reason", "active", "trade_signal_t", "entry_t",
         "status", "signal_t", "ignored", "period", "ahead_ignored", "last_t", "queued", "signal_row", "halt_t",
+        "halt_reason",
     )]
     + [(name, np.float64) for name in (
         "expected_price", "entry_price", "qty", "stop", "target", "first_stop", "trail_distance", "best", "worst",
         "entry_fee", "funding", "signal_price", "signal_qty", "stop_distance", "target_distance",
         "signal_trail_distance", "ahead_best", "ahead_worst", "weight", "trade_weight", "reserved", "pending",
+        "order_price",
     )]
 )  # fmt: skip
 """A `LegState` and what the account knows of the leg.
 
 `last_t` : the bar it was last stepped on. `ahead_*` : what the bars before its next event add to its trade and signal.
 `queued` : its key in the queue, -1 = none. `signal_row` : row of its last entry signal. `halt_t` : the bar in
-progress at whose close a halt reaches the leg, -1 = none. `weight` : its share of equity
-now, `trade_weight` that at its last signal. `pending`, `reserved` : notional of its waiting entry, and the money kept
-free for it, 0 = none.
+progress at whose close a halt reaches the leg, -1 = none; `halt_reason` why (HALT, MANUAL). `weight` : its share of
+equity now, `trade_weight` that at its last signal. `pending`, `reserved` : notional of its waiting entry, and the
+money kept free for it, 0 = none. `order_price` : the close at which its last exit was ordered.
 """
 
 AUDIT = np.dtype(
@@ -46,12 +48,22 @@ DAY = np.dtype(
 )
 """A mark at 00:00 UTC (or at the end); `*_share` are the largest of equity since the mark before, pending included."""
 
+ACT = np.dtype([("ts", np.int64), ("kind", np.int64), ("leg", np.int64), ("amount", np.float64)])
+"""What a person, or the executor, did to the account at a moment; see `portfolio.act`.
+
+kind HALT_ACT : new entries are refused, `leg` is BY_HAND_HALT or STALE_HALT; NO_HALT, no longer. CLOSE_ACT :
+leg `leg` is wound down at the close of its next bar. CASH_ACT : `amount` is paid in (out, where negative).
+"""
+
+HALT_ACT, CLOSE_ACT, CASH_ACT = range(3)
+
 HALT = np.dtype([("ts", np.int64), ("kind", np.int64), ("until_ts", np.int64), ("equity", np.float64)])
 
 # Ledger.money
 CASH, PEAK, DAY_START, GROSS_SHARE, NET_SHARE, SYMBOL_SHARE = range(6)
 # Ledger.clock
-NEXT_MIDNIGHT, SCHEDULE_ROW, HALTED, HALTED_TODAY, N_QUEUE, N_OPEN, N_PENDING = range(7)
+NEXT_MIDNIGHT, SCHEDULE_ROW, HALTED, HALTED_TODAY, N_QUEUE, N_OPEN, N_PENDING, SAID, ACT_ROW = range(9)
+N_CLOCK, N_MONEY, N_COUNTS = 9, 6, 6
 # Ledger.counts
 N_TRADES, N_SIGNALS, N_AUDIT, N_DAYS, N_HALTS, N_STEPS = range(6)
 # Exposure.money and .counts
@@ -63,6 +75,7 @@ class Book(NamedTuple):
     """What a simulation of an account reads.
 
     markets, seats : MARKET and SEAT records, see `views`. exit_rules, rules : see `rule_table`, a row a seat.
+    acts : ACT records, ascending.
     effective_ms, weights, n_on : rows of the weight schedule, float64[k, members], and how many members are on.
     n_symbols, n_strategies : how many there are. start_ms, end_ms : the period.
     """
@@ -74,6 +87,7 @@ class Book(NamedTuple):
     effective_ms: IntArray
     weights: FloatArray
     n_on: IntArray
+    acts: Records
     limits: LimitRates
     n_symbols: int
     n_strategies: int

@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 
 from toolkit.engine.account import (
+    ACT,
     AUDIT,
     DAY,
     HALT,
     LEG,
     N_AUDIT,
+    N_CLOCK,
+    N_COUNTS,
     N_DAYS,
     N_HALTS,
+    N_MONEY,
     N_SIGNALS,
     N_STEPS,
     N_TRADES,
@@ -95,6 +99,7 @@ def run_account(
     limits: LimitRates,
     capital: float,
     period_ms: tuple[int, int],
+    acts: Records | None = None,
 ) -> AccountRun:
     """Simulate one account.
 
@@ -102,10 +107,11 @@ def run_account(
     ----------
     schedule : int64[k] moments, ascending, and float64[k, members] weights that hold from them on.
     capital : money at the start. period_ms : first moment, and the last close.
+    acts : ACT records, ascending: what was done to the account by hand.
     """
     if not 0 < len(seats) <= MAX_LEGS:
         raise InputError(f"an account holds 1 to {MAX_LEGS:,} legs, was given {len(seats):,}")
-    book, kept = _book(places, seats, schedule, limits, period_ms)
+    book, kept = _book(places, seats, schedule, (limits, acts), period_ms)
     ledger, tape = _new_ledger(len(seats)), _new_tape(len(seats), period_ms)
     begin(book, ledger, capital)
     exposure = new_exposure(book)
@@ -127,7 +133,7 @@ def _book(
     places: Sequence[Place],
     seats: Sequence[Seat],
     schedule: tuple[IntArray, FloatArray],
-    limits: LimitRates,
+    settings: tuple[LimitRates, Records | None],
     period_ms: tuple[int, int],
 ) -> tuple[Book, list[object]]:
     """The tables, and every array that they point to."""
@@ -146,6 +152,7 @@ def _book(
         # What lies after the period is not there, whatever was loaded.
         row["t0"], row["base_ms"] = m.t0, place.base_ms
         row["n"] = max(0, min(len(m.open), period_ms[1] // place.base_ms - m.t0))
+        row["end_t"] = row["t0"] + row["n"]
         row["fine_ratio"], row["fine_rows"] = m.fine_ratio, len(m.fine)
         row["volume"] = address(place.volume)
     table = np.zeros(len(seats), SEAT)
@@ -166,10 +173,12 @@ def _book(
         row["lot_step"], row["min_qty"], row["min_notional"] = seat.venue
     rules, exits = rule_table([seat.rules for seat in seats])
     effective_ms, weights = schedule
+    limits, acts = settings
     on = np.count_nonzero(weights > 0.0, axis=1).astype(np.int64)
     n_symbols, n_strategies = (1 + max(getattr(s, name) for s in seats) for name in ("symbol", "strategy"))
     book = Book(
-        markets, table, rules, exits, np.ascontiguousarray(effective_ms), np.ascontiguousarray(weights), on, limits,
+        markets, table, rules, exits, np.ascontiguousarray(effective_ms), np.ascontiguousarray(weights), on,
+        np.zeros(0, ACT) if acts is None else np.ascontiguousarray(acts), limits,
         n_symbols, n_strategies, *period_ms,
     )  # fmt: skip
     return book, kept
@@ -177,7 +186,8 @@ def _book(
 
 def _new_ledger(n: int) -> Ledger:
     return Ledger(
-        np.zeros(n, LEG), np.zeros((n, 2), np.int64), np.zeros(6), np.zeros(7, np.int64), np.zeros(6, np.int64),
+        np.zeros(n, LEG), np.zeros((n, 2), np.int64), np.zeros(N_MONEY), np.zeros(N_CLOCK, np.int64),
+        np.zeros(N_COUNTS, np.int64),
         np.zeros(4 * n + 64, np.int64), np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64),
     )  # fmt: skip
 

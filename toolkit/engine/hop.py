@@ -39,9 +39,9 @@ from toolkit.types import IntArray, Records
 _BLOCK, _SUPERBLOCK = 64, 4096
 _NONE = int(DistanceMode.NONE)
 _FRACTION, _COLUMN = int(DistanceMode.FRACTION), int(DistanceMode.COLUMN)
-_END_TRADE, _END_TIMED_OUT = int(SignalEnd.TRADE_CLOSED), int(SignalEnd.TIMED_OUT)
-_END_REFUSED, _END_EXPIRED = int(SignalEnd.REFUSED), int(SignalEnd.EXPIRED)
-_END_EXIT_SIGNAL = int(SignalEnd.EXIT_SIGNAL)
+END_TRADE, END_TIMED_OUT = int(SignalEnd.TRADE_CLOSED), int(SignalEnd.TIMED_OUT)
+END_REFUSED, END_EXPIRED = int(SignalEnd.REFUSED), int(SignalEnd.EXPIRED)
+END_CANCELLED = int(SignalEnd.EXIT_SIGNAL)
 
 # cursors: positions in entry_t and exit_t of the first event at or after the bar last looked at.
 # counts: trades, signals, steps taken.
@@ -217,14 +217,26 @@ def bar_at(market: Market, t: int) -> Bar:
 
 
 @inlined
-def record_trade(state: LegState, t: int, matched: Matched, market: Market, trades: Records, n: int) -> None:
-    """Write, as row `n`, the trade that closed on bar `t` (or, with reason 0, the one still open, at its mark)."""
+def ordered_price(state: LegState, market: Market) -> float:
+    """The close at which the leg's last order was made, NaN where it is not in the market."""
+    i = state.order.t - market.t0
+    return float(market.close[i]) if 0 <= i < len(market.close) else math.nan
+
+
+@inlined
+def record_trade(
+    state: LegState, t: int, matched: Matched, order_price: float, trades: Records, n: int
+) -> None:  # fmt: skip
+    """Write, as row `n`, the trade that closed on bar `t` (or, with reason 0, the one still open, at its mark).
+
+    order_price : the close at which its exit was ordered, if it was.
+    """
     if n >= len(trades):
         return
     trade, row = state.trade, trades[n]
     expected = matched.expected_exit_price
     if math.isnan(expected) and matched.exit_reason != 0:
-        expected = market.close[state.order.t - market.t0]
+        expected = order_price
     row["signal_t"] = trade.signal_t
     row["entry_t"] = trade.entry_t
     row["exit_t"] = t
@@ -261,7 +273,7 @@ def open_signal(state: LegState, verdict: int, rules: Rules, signals_out: Record
     row["ignored"] = 0
     row["price"] = signal.price
     if verdict != ACCEPTED and rules.signal_timeout == 0:
-        row["end"] = _END_REFUSED
+        row["end"] = END_REFUSED
         row["closed_t"] = signal.t
 
 
@@ -269,12 +281,12 @@ def open_signal(state: LegState, verdict: int, rules: Rules, signals_out: Record
 def signal_end(matched: Matched, managed: Managed) -> int:
     """How the leg's entry signal ended on a bar that was stepped, 0 = it did not."""
     if matched.exit_reason != 0:
-        return _END_TRADE
+        return END_TRADE
     if matched.expired:
-        return _END_EXPIRED
+        return END_EXPIRED
     if managed.cancelled:
-        return _END_EXIT_SIGNAL
-    return _END_TIMED_OUT if managed.timed_out else 0
+        return END_CANCELLED
+    return END_TIMED_OUT if managed.timed_out else 0
 
 
 @inlined
@@ -302,7 +314,7 @@ def step_at(
     i = (t - market.t0) * market.fine_ratio
     state, matched, managed = step(state, bar, at, rules, costs, market.fine[i : i + market.fine_ratio])
     if matched.exit_reason != 0:
-        record_trade(state, t, matched, market, trades, counts[N_TRADES])
+        record_trade(state, t, matched, ordered_price(state, market), trades, counts[N_TRADES])
         counts[N_TRADES] += 1
     end = signal_end(matched, managed)
     if end != 0:
@@ -326,7 +338,7 @@ def finish(
         signals_out[counts[N_SIGNALS] - 1]["ignored"] = state.signal.ignored
     if state.trade.active:
         mark = Matched(False, False, 0, market.close[end_t - 1 - market.t0], math.nan, 0.0, math.nan)
-        record_trade(state, end_t - 1, mark, market, trades, counts[N_TRADES])
+        record_trade(state, end_t - 1, mark, math.nan, trades, counts[N_TRADES])
         counts[N_TRADES] += 1
 
 

@@ -13,11 +13,14 @@ import numpy as np
 from toolkit.bars.intervals import DAY_MS
 from toolkit.compiled import borrowing, inlined, kernel
 from toolkit.engine.account import (
+    ACT_ROW,
     CASH,
+    CASH_ACT,
     DAY_START,
     EQUITY,
     GROSS,
     GROSS_SHARE,
+    HALT_ACT,
     HALTED,
     HALTED_TODAY,
     HELD,
@@ -29,13 +32,13 @@ from toolkit.engine.account import (
     N_PENDING,
     N_QUEUE,
     N_SIGNALS,
-    N_STEPS,
     N_TRADES,
     NET,
     NET_SHARE,
     NEXT_MIDNIGHT,
     PEAK,
     RESERVED,
+    SAID,
     SCHEDULE_ROW,
     SLOTS,
     SYMBOL_SHARE,
@@ -44,7 +47,6 @@ from toolkit.engine.account import (
     Ledger,
     Tape,
     add_leg,
-    drop_leg,
     forget_ahead,
     load_leg,
     pop,
@@ -52,26 +54,21 @@ from toolkit.engine.account import (
     save_leg,
     set_ahead,
 )  # fmt: skip
+from toolkit.engine.account_leg import manage_leg, record, settle, wind_down, write_audit
 from toolkit.engine.exposure import measure, note_shares
-from toolkit.engine.hop import bar_at, end_signal, next_event, open_signal, record_trade, signal_at, signal_end
-from toolkit.engine.lifecycle import cancel_entry, decide, entry_period, flat_leg, step
+from toolkit.engine.hop import END_REFUSED, bar_at, end_signal, next_event, open_signal, signal_at
+from toolkit.engine.lifecycle import decide, entry_period, flat_leg
 from toolkit.engine.rule_table import rule_numbers
 from toolkit.engine.sizing import DAILY_LOSS_HALT, DRAWDOWN_HALT, NO_HALT, AccountAt, LegAt, Reason, size_entry
 from toolkit.engine.types import (
     ACCEPTED,
-    ENTRY_ORDER,
-    EXIT_ORDER,
     NO_ORDER,
     NO_SIGNAL,
     REJECTED,
     VETOED,
     ExitReason,
-    LegState,
-    Market,
     Matched,
-    Order,
     Rules,
-    SignalEnd,
 )  # fmt: skip
 from toolkit.engine.views import costs_of, floats, market_at, signals_of
 from toolkit.types import IntArray
@@ -79,10 +76,8 @@ from toolkit.types import IntArray
 LEG_BITS = 20
 MAX_LEGS = 2**LEG_BITS
 FAR = 2**62
-_PAID_TOLERANCE = 1.0 + 1e-9
-_VETOED, _REFUSED, _UNPAID = int(Reason.VETOED), int(Reason.REFUSED), int(Reason.UNPAID)
-_HALT_EXIT, _END_HALT, _END_UNPAID = int(ExitReason.HALT), int(SignalEnd.HALT), int(SignalEnd.UNPAID)
-_END_REFUSED = int(SignalEnd.REFUSED)
+_VETOED, _REFUSED = int(Reason.VETOED), int(Reason.REFUSED)
+HALT_EXIT, MANUAL_EXIT = int(ExitReason.HALT), int(ExitReason.MANUAL)
 
 
 @inlined
@@ -116,109 +111,6 @@ def requeue(book: Book, ledger: Ledger, leg: int) -> None:
     ledger.clock[N_QUEUE] = push(ledger.queue, ledger.clock[N_QUEUE], key)
 
 
-@inlined
-def write_audit(
-    book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, exposure: Exposure, verdict: tuple[float, int, float]
-) -> None:  # fmt: skip
-    """A row of the audit: `verdict` is the quantity given, the reason, and the quantity asked."""
-    row, state, seat = tape.audit[ledger.counts[N_AUDIT]], ledger.legs[leg], book.seats[leg]
-    ledger.counts[N_AUDIT] += 1
-    row["ts"] = moment
-    row["member"] = seat["member"]
-    row["side"] = seat["side"]
-    row["open_trades"] = exposure.slots[SLOTS]
-    row["given"], row["reason"], row["asked"] = verdict
-    row["price"] = state["signal_price"]
-    row["weight"] = state["trade_weight"]
-    row["equity"] = exposure.money[EQUITY]
-    row["gross"] = exposure.money[GROSS]
-    row["net"] = exposure.money[NET]
-
-
-@inlined
-def leave_queue_of_entries(ledger: Ledger, leg: int) -> None:
-    """The leg's waiting entry is filled or gone: its reservation ends."""
-    ledger.clock[N_PENDING] = drop_leg(ledger.pending_legs, ledger.clock[N_PENDING], leg)
-    ledger.legs[leg]["pending"] = 0.0
-    ledger.legs[leg]["reserved"] = 0.0
-
-
-@inlined
-def pays(book: Book, ledger: Ledger, leg: int, bar_ms: int, cost: float, exposure: Exposure) -> bool:
-    """Whether what the account has free when the bar opens covers a fill there; other waiting entries do not count."""
-    measure(book, ledger, bar_ms, exposure)
-    return bool(cost <= (exposure.money[EQUITY] - exposure.money[HELD]) * _PAID_TOLERANCE)
-
-
-@inlined
-def wind_down(ledger: Ledger, tape: Tape, leg: int, t: int) -> None:
-    """At the close of bar `t`, for a halt that closes: cancel the leg's waiting entry, or order its trade closed."""
-    row = ledger.legs[leg]
-    state = load_leg(row)
-    if state.order.kind == ENTRY_ORDER:
-        end_signal(state, t, _END_HALT, tape.signals, row["signal_row"])
-        save_leg(row, cancel_entry(state))
-        leave_queue_of_entries(ledger, leg)
-    elif state.trade.active and state.order.kind == NO_ORDER:
-        order = Order(EXIT_ORDER, t, _HALT_EXIT)
-        save_leg(row, LegState(state.side, order, state.trade, state.signal, state.period))
-
-
-@inlined
-def step_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int, exposure: Exposure) -> bool:
-    """`step` of one leg on its base bar `t`: the account pays and is paid; returns whether an entry is proposed."""
-    ledger.counts[N_STEPS] += 1
-    row, seat, cursors = ledger.legs[leg], book.seats[leg], ledger.cursors[leg]
-    base_ms = book.markets[seat["market"]]["base_ms"]
-    market, signals = market_at(book.markets, seat["market"]), signals_of(book.seats, leg)
-    rules, costs = Rules(*(rule_numbers(book.rules[leg]) + (book.exit_rules[leg],))), costs_of(book.seats, leg)
-    state, side = load_leg(row), seat["side"]
-    bar = bar_at(market, t)
-    waiting = state.order.kind == ENTRY_ORDER
-    if waiting and bar.can_trade:
-        price = bar.open * (1.0 + side * costs.slippage)
-        if not pays(book, ledger, leg, t * base_ms, state.signal.qty * price * (1.0 + costs.taker), exposure):
-            write_audit(book, ledger, tape, leg, (t + 1) * base_ms, exposure, (0.0, _UNPAID, state.signal.qty))
-            tape.signal_reason[row["signal_row"]] = _UNPAID
-            end_signal(state, t, _END_UNPAID, tape.signals, row["signal_row"])
-            state = cancel_entry(state)
-    funding = state.trade.funding if state.trade.active else 0.0
-    at = signal_at(t, bar.close, signals, rules, cursors)
-    i = (t - market.t0) * market.fine_ratio
-    state, matched, managed = step(state, bar, at, rules, costs, market.fine[i : i + market.fine_ratio])
-    trade = state.trade
-    if trade.active or matched.exit_reason != 0:
-        ledger.money[CASH] += trade.funding - funding
-    if matched.entered:
-        ledger.money[CASH] -= side * trade.qty * trade.entry_price + trade.entry_fee
-        ledger.clock[N_OPEN] = add_leg(ledger.open_legs, ledger.clock[N_OPEN], leg)
-    if matched.exit_reason != 0:
-        ledger.money[CASH] += side * trade.qty * matched.exit_price - matched.exit_fee
-        ledger.clock[N_OPEN] = drop_leg(ledger.open_legs, ledger.clock[N_OPEN], leg)
-        record(ledger, tape, leg, state, t, matched, market)
-    if waiting and state.order.kind != ENTRY_ORDER:
-        leave_queue_of_entries(ledger, leg)
-    end = signal_end(matched, managed)
-    if end != 0:
-        end_signal(state, t, end, tape.signals, row["signal_row"])
-    save_leg(row, state)
-    row["last_t"] = t
-    if row["halt_t"] >= 0 and (t >= row["halt_t"] or (not state.trade.active and state.order.kind == NO_ORDER)):
-        row["halt_t"] = -1
-        wind_down(ledger, tape, leg, t)
-    return bool(managed.proposed and row["weight"] > 0.0)
-
-
-@inlined
-def record(ledger: Ledger, tape: Tape, leg: int, state: LegState, t: int, matched: Matched, market: Market) -> None:
-    """Write a closed trade, or one that is still open at its mark."""
-    n = ledger.counts[N_TRADES]
-    record_trade(state, t, matched, market, tape.trades, n)
-    tape.trade_leg[n] = leg
-    tape.trade_weight[n] = ledger.legs[leg]["trade_weight"]
-    ledger.counts[N_TRADES] = n + 1
-
-
 @borrowing
 def fold_until(book: Book, ledger: Ledger, leg: int, end_t: int) -> None:
     """Fold what the bars before `end_t` add into the leg, instead of those before its next event."""
@@ -229,6 +121,21 @@ def fold_until(book: Book, ledger: Ledger, leg: int, end_t: int) -> None:
     costs, cursors = costs_of(book.seats, leg), ledger.cursors[leg]
     _, state = next_event(load_leg(row), row["last_t"], end_t, market, signals, rules, costs, cursors)
     set_ahead(row, state)
+
+
+@borrowing
+def close_out(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, reason: int) -> None:
+    """Wind the leg down at the close of the first of its bars that closes at or after this moment."""
+    row, place = ledger.legs[leg], book.markets[book.seats[leg]["market"]]
+    # Where no bar comes any more, the last one that is done with.
+    t = min(-(-moment // place["base_ms"]), place["end_t"]) - 1
+    row["halt_reason"] = reason
+    if t > row["last_t"]:
+        row["halt_t"] = t
+    else:
+        forget_ahead(row)
+        wind_down(book, ledger, tape, leg, row["last_t"])
+    requeue(book, ledger, leg)
 
 
 @borrowing
@@ -251,15 +158,7 @@ def halt(book: Book, ledger: Ledger, tape: Tape, kind: int, moment: int, exposur
         row = ledger.legs[leg]
         if row["active"] == 0 and row["order_kind"] == NO_ORDER:
             continue
-        place = book.markets[book.seats[leg]["market"]]
-        # The first bar that closes at or after this moment; one that is done with stays the last.
-        t = min(-(-moment // place["base_ms"]), place["t0"] + place["n"]) - 1
-        if t > row["last_t"]:
-            row["halt_t"] = t
-        else:
-            forget_ahead(row)
-            wind_down(ledger, tape, leg, row["last_t"])
-        requeue(book, ledger, leg)
+        close_out(book, ledger, tape, leg, moment, HALT_EXIT)
 
 
 @inlined
@@ -312,7 +211,7 @@ def reweigh(book: Book, ledger: Ledger, tape: Tape, moment: int) -> None:
             earliest = max(seat["start_t"], -(-moment // base_ms) - 1)
             if state["status"] != NO_SIGNAL:
                 fold_until(book, ledger, leg, earliest)
-                end_signal(load_leg(state), earliest - 1, _END_REFUSED, tape.signals, state["signal_row"])
+                end_signal(load_leg(state), earliest - 1, END_REFUSED, tape.signals, state["signal_row"])
             save_leg(state, flat_leg(seat["side"]))
             state["last_t"] = earliest - 1
             requeue(book, ledger, leg)
@@ -340,7 +239,8 @@ def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, ex
         money[EQUITY], free, money[GROSS], money[NET],
         exposure.symbol_gross[symbol], exposure.slots[SLOTS],
         exposure.by_side[2 * symbol] + exposure.by_side[2 * symbol + 1], exposure.by_strategy[seat["strategy"]],
-        other > 0, book.n_on[ledger.clock[SCHEDULE_ROW]], ledger.clock[HALTED],
+        other > 0, book.n_on[ledger.clock[SCHEDULE_ROW]],
+        ledger.clock[HALTED] if ledger.clock[SAID] == NO_HALT else ledger.clock[SAID],
     )  # fmt: skip
     volume = floats(book.markets[seat["market"]]["volume"], len(market.open))[t - market.t0]
     venue = LegAt(
@@ -401,6 +301,48 @@ def decide_all(
     note_shares(ledger, exposure)
 
 
+@inlined
+def conclude(book: Book, ledger: Ledger, tape: Tape, proposed: IntArray, moment: int, exposure: Exposure) -> None:
+    """After the legs of a moment were stepped: the day's mark where it is midnight, then the decisions."""
+    if moment == ledger.clock[NEXT_MIDNIGHT]:
+        mark_day(book, ledger, tape, moment, exposure)
+        ledger.clock[NEXT_MIDNIGHT] += DAY_MS
+    if len(proposed) > 0:
+        decide_all(book, ledger, tape, proposed, moment, exposure)
+
+
+@inlined
+def next_change(book: Book, ledger: Ledger) -> int:
+    """The next moment at which weights begin to hold or somebody acts; FAR where there is none."""
+    moment, row = FAR, ledger.clock[SCHEDULE_ROW] + 1
+    if row < len(book.effective_ms):
+        moment = max(book.effective_ms[row], book.start_ms)
+    if ledger.clock[ACT_ROW] < len(book.acts):
+        moment = min(moment, max(book.acts[ledger.clock[ACT_ROW]]["ts"], book.start_ms))
+    return moment
+
+
+@borrowing
+def change(book: Book, ledger: Ledger, tape: Tape, moment: int) -> None:
+    """Before the legs of a moment are stepped: weights that hold from it on, and what was done to the account."""
+    clock = ledger.clock
+    while clock[SCHEDULE_ROW] + 1 < len(book.effective_ms) and book.effective_ms[clock[SCHEDULE_ROW] + 1] <= moment:
+        clock[SCHEDULE_ROW] += 1
+        reweigh(book, ledger, tape, moment)
+    while clock[ACT_ROW] < len(book.acts) and book.acts[clock[ACT_ROW]]["ts"] <= moment:
+        act = book.acts[clock[ACT_ROW]]
+        clock[ACT_ROW] += 1
+        if act["kind"] == HALT_ACT:
+            clock[SAID] = act["leg"]
+        elif act["kind"] == CASH_ACT:
+            ledger.money[CASH] += act["amount"]
+            # Money paid in or out is neither profit nor loss: what losses are measured from moves with it.
+            ledger.money[PEAK] += act["amount"]
+            ledger.money[DAY_START] += act["amount"]
+        elif ledger.legs[act["leg"]]["active"] != 0 or ledger.legs[act["leg"]]["order_kind"] != NO_ORDER:
+            close_out(book, ledger, tape, act["leg"], moment, MANUAL_EXIT)
+
+
 @kernel
 def begin(book: Book, ledger: Ledger, capital: float) -> None:
     """The account before its first event: flat legs, all of them off until the first weights hold."""
@@ -416,6 +358,8 @@ def begin(book: Book, ledger: Ledger, capital: float) -> None:
         save_leg(row, flat_leg(book.seats[leg]["side"]))
         row["last_t"] = book.seats[leg]["start_t"] - 1
         row["queued"] = row["signal_row"] = row["halt_t"] = -1
+        row["halt_reason"] = 0
+        row["order_price"] = math.nan
         row["weight"] = row["trade_weight"] = row["pending"] = row["reserved"] = 0.0
 
 
@@ -439,9 +383,7 @@ def advance(book: Book, ledger: Ledger, tape: Tape, exposure: Exposure) -> bool:
         while clock[N_QUEUE] > 0 and legs[ledger.queue[0] & (MAX_LEGS - 1)]["queued"] != ledger.queue[0]:
             clock[N_QUEUE] = pop(ledger.queue, clock[N_QUEUE])
         moment = ledger.queue[0] >> LEG_BITS if clock[N_QUEUE] > 0 else FAR
-        row = clock[SCHEDULE_ROW] + 1
-        if row < len(book.effective_ms):
-            moment = min(moment, max(book.effective_ms[row], book.start_ms))
+        moment = min(moment, next_change(book, ledger))
         if clock[NEXT_MIDNIGHT] < min(moment, book.end_ms + 1):
             # Nothing happens until then. A halt may order trades closed, so what is next is looked up again.
             mark_day(book, ledger, tape, clock[NEXT_MIDNIGHT], exposure)
@@ -449,10 +391,7 @@ def advance(book: Book, ledger: Ledger, tape: Tape, exposure: Exposure) -> bool:
             continue
         if moment > book.end_ms:
             return True
-        while row < len(book.effective_ms) and book.effective_ms[row] <= moment:
-            clock[SCHEDULE_ROW] = row
-            reweigh(book, ledger, tape, moment)
-            row += 1
+        change(book, ledger, tape, moment)
         n_due = n_proposed = 0
         while clock[N_QUEUE] > 0 and ledger.queue[0] >> LEG_BITS == moment:
             key = ledger.queue[0]
@@ -464,14 +403,11 @@ def advance(book: Book, ledger: Ledger, tape: Tape, exposure: Exposure) -> bool:
             due[n_due] = leg
             n_due += 1
             t = moment // book.markets[book.seats[leg]["market"]]["base_ms"] - 1
-            if step_leg(book, ledger, tape, leg, t, exposure):
+            settle(book, ledger, tape, leg, t, exposure)
+            if manage_leg(book, ledger, tape, leg):
                 proposed[n_proposed] = leg
                 n_proposed += 1
-        if moment == clock[NEXT_MIDNIGHT]:
-            mark_day(book, ledger, tape, moment, exposure)
-            clock[NEXT_MIDNIGHT] += DAY_MS
-        if n_proposed > 0:
-            decide_all(book, ledger, tape, proposed[:n_proposed], moment, exposure)
+        conclude(book, ledger, tape, proposed[:n_proposed], moment, exposure)
         for k in range(n_due):
             requeue(book, ledger, due[k])
 
@@ -491,4 +427,4 @@ def finish(book: Book, ledger: Ledger, tape: Tape, exposure: Exposure) -> None:
             market = market_at(book.markets, book.seats[leg]["market"])
             t = market.t0 + len(market.open) - 1
             mark = Matched(False, False, 0, market.close[t - market.t0], math.nan, 0.0, math.nan)
-            record(ledger, tape, leg, state, t, mark, market)
+            record(ledger, tape, leg, state, t, mark)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from toolkit.compiled import kernel
-from toolkit.engine.hop import bar_at, next_event, record_trade, signal_at
+from toolkit.engine.hop import bar_at, next_event, ordered_price, record_trade, signal_at
 from toolkit.engine.lifecycle import decide, flat_leg, step
 from toolkit.engine.types import ACCEPTED, TRADE, CostRates, LegSignals, Market, Matched, Rules
 from toolkit.types import IntArray, Records
@@ -47,14 +47,14 @@ def shadow_leg(
             if t >= end_t:
                 if state.trade.active:
                     mark = Matched(False, False, 0, market.close[end_t - 1 - market.t0], math.nan, 0.0, math.nan)
-                    record_trade(state, end_t - 1, mark, market, trades, k)
+                    record_trade(state, end_t - 1, mark, math.nan, trades, k)
                 break
             bar = bar_at(market, t)
             at = signal_at(t, bar.close, signals, rules, cursors)
             i = (t - market.t0) * market.fine_ratio
             state, matched, managed = step(state, bar, at, rules, rates, market.fine[i : i + market.fine_ratio])
             if matched.exit_reason != 0:
-                record_trade(state, t, matched, market, trades, k)
+                record_trade(state, t, matched, ordered_price(state, market), trades, k)
                 break
             if matched.expired or managed.cancelled:
                 break

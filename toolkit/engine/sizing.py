@@ -49,6 +49,8 @@ class Reason(IntEnum):
     MIN_QTY = 23
     MIN_NOTIONAL = 24
     UNPAID = 25
+    BY_HAND = 26
+    STALE = 27
 
 
 REASONS: dict[Reason, str] = {
@@ -78,11 +80,14 @@ REASONS: dict[Reason, str] = {
     Reason.MIN_QTY: "below the venue's smallest quantity",
     Reason.MIN_NOTIONAL: "below the venue's smallest order",
     Reason.UNPAID: "the account could not pay at the fill",
+    Reason.BY_HAND: "halted by hand",
+    Reason.STALE: "the entry was older than the executor takes",
 }
 
 _WEIGHT, _RISK, _NOTIONAL = int(SizeMode.WEIGHT), int(SizeMode.RISK), int(SizeMode.NOTIONAL)
 _FULL, _OFF, _NO_EQUITY = int(Reason.FULL), int(Reason.OFF), int(Reason.NO_EQUITY)
 _DAILY_LOSS, _DRAWDOWN = int(Reason.DAILY_LOSS), int(Reason.DRAWDOWN)
+_BY_HAND, _STALE = int(Reason.BY_HAND), int(Reason.STALE)
 _SHORT_ON_SPOT, _OPPOSITE_LEG = int(Reason.SHORT_ON_SPOT), int(Reason.OPPOSITE_LEG)
 _NO_STOP, _NO_PREDICTION, _NO_BET = int(Reason.NO_STOP), int(Reason.NO_PREDICTION), int(Reason.NO_BET)
 _MAX_OPEN, _MAX_OPEN_SYMBOL = int(Reason.MAX_OPEN), int(Reason.MAX_OPEN_SYMBOL)
@@ -93,7 +98,7 @@ _VOLUME, _LOT = int(Reason.VOLUME), int(Reason.LOT)
 _MIN_QTY, _MIN_NOTIONAL = int(Reason.MIN_QTY), int(Reason.MIN_NOTIONAL)
 
 # Halts, as `AccountAt.halt`.
-NO_HALT, DAILY_LOSS_HALT, DRAWDOWN_HALT = 0, 1, 2
+NO_HALT, DAILY_LOSS_HALT, DRAWDOWN_HALT, BY_HAND_HALT, STALE_HALT = 0, 1, 2, 3, 4
 
 
 class LimitRates(NamedTuple):
@@ -124,7 +129,7 @@ class AccountAt(NamedTuple):
 
     free : leverage times equity, less what is in use and reserved. symbol_gross, open_symbol, open_strategy : of the
     leg's own symbol and strategy. opposite : the other side is open or pending on the symbol. n_on : instances with a
-    weight. halt : NO_HALT, DAILY_LOSS_HALT or DRAWDOWN_HALT.
+    weight. halt : NO_HALT, DAILY_LOSS_HALT, DRAWDOWN_HALT, BY_HAND_HALT or STALE_HALT.
     """
 
     equity: float
@@ -184,7 +189,11 @@ def forbidden(account: AccountAt, leg: LegAt, weight: float, limits: LimitRates)
     if not account.equity > 0.0:
         return _NO_EQUITY
     if account.halt != NO_HALT:
-        return _DAILY_LOSS if account.halt == DAILY_LOSS_HALT else _DRAWDOWN
+        if account.halt == DAILY_LOSS_HALT:
+            return _DAILY_LOSS
+        if account.halt == DRAWDOWN_HALT:
+            return _DRAWDOWN
+        return _BY_HAND if account.halt == BY_HAND_HALT else _STALE
     if leg.spot and leg.side < 0:
         return _SHORT_ON_SPOT
     if account.opposite and not leg.hedge:

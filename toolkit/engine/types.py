@@ -33,6 +33,7 @@ class ExitReason(IntEnum):
     RULE = 5
     TRAIL = 6
     HALT = 7
+    MANUAL = 8
 
 
 class SignalEnd(IntEnum):
@@ -46,6 +47,7 @@ class SignalEnd(IntEnum):
     EXIT_SIGNAL = 5
     UNPAID = 6
     HALT = 7
+    MANUAL = 8
 
 
 class Policy(IntEnum):

@@ -20,9 +20,11 @@ MARKET = np.dtype(
     [(name, np.int64) for name in (
         "t0", "n", "base_ms", "open", "high", "low", "close", "can_trade", "low64", "high64", "low4096", "high4096",
         "fine", "fine_ratio", "fine_rows", "volume",
+        "end_t",
     )]
 )  # fmt: skip
-"""A `Market` with its bars' volume: `open` to `fine` and `volume` are addresses."""
+"""A `Market` with its bars' volume: `open` to `fine` and `volume` are addresses. `end_t` : the first bar that never
+comes."""
 
 SEAT = np.dtype(
     [(name, np.int64) for name in (

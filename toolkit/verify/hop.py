@@ -113,8 +113,8 @@ def _leaves(path: str, value: Any) -> dict[str, float]:
 def _corners() -> list[str]:
     # Halts and money that runs out belong to an account, whose own tests reach them.
     return [
-        *(f"exit {r.name.lower()}" for r in ExitReason if r is not ExitReason.HALT),
-        *(f"signal {e.name.lower()}" for e in SignalEnd if e not in (SignalEnd.UNPAID, SignalEnd.HALT)),
+        *(f"exit {r.name.lower()}" for r in ExitReason if r not in (ExitReason.HALT, ExitReason.MANUAL)),
+        *(f"signal {e.name.lower()}" for e in SignalEnd if e not in (SignalEnd.UNPAID, SignalEnd.HALT, SignalEnd.MANUAL)),
         *(f"decision {d}" for d in _DECISIONS.values()),
         *(f"policy {p.name.lower()}" for p in Policy),
         "ambiguous bar", "funding charged", "ignored entries", "trail close", "trail extreme", "shared period",

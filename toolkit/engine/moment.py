@@ -1,0 +1,57 @@
+"""One moment of an account, bar by bar: what `portfolio.advance` does where something happens, for the executor.
+
+The executor knows one closed bar at a time, so it cannot hop: it steps every leg on every bar. It calls `settle_moment`
+(time passes, then the broker's half of every leg that is due), looks at what filled, then `manage_moment` (the
+strategy's half, the day's mark, the decisions). Both are the functions that `advance` calls.
+"""
+
+import numpy as np
+
+from toolkit.bars.intervals import DAY_MS
+from toolkit.compiled import kernel
+from toolkit.engine.account import NEXT_MIDNIGHT, Book, Exposure, Ledger, Tape, forget_ahead
+from toolkit.engine.account_leg import manage_leg, settle
+from toolkit.engine.portfolio import change, conclude, mark_day, next_change
+from toolkit.types import IntArray
+
+
+@kernel
+def settle_moment(
+    book: Book, ledger: Ledger, tape: Tape, due: tuple[IntArray, IntArray], moment: int, exposure: Exposure
+) -> None:  # fmt: skip
+    """Up to the fills of a moment: midnights that passed since the last one, changes that hold by now, fills.
+
+    Parameters
+    ----------
+    due : int64[k] legs, ascending, and int64[k] the base bar of each; its market's arrays end with it.
+    """
+    while True:
+        next_moment = min(moment, next_change(book, ledger))
+        while ledger.clock[NEXT_MIDNIGHT] < next_moment:
+            mark_day(book, ledger, tape, ledger.clock[NEXT_MIDNIGHT], exposure)
+            ledger.clock[NEXT_MIDNIGHT] += DAY_MS
+        if next_change(book, ledger) > moment:
+            break
+        change(book, ledger, tape, next_moment)
+        if next_moment < moment and next_moment == ledger.clock[NEXT_MIDNIGHT]:
+            mark_day(book, ledger, tape, next_moment, exposure)
+            ledger.clock[NEXT_MIDNIGHT] += DAY_MS
+    legs, bars = due
+    for k in range(len(legs)):
+        # Nothing was hopped over: what a look ahead folded in is not counted twice.
+        forget_ahead(ledger.legs[legs[k]])
+        settle(book, ledger, tape, legs[k], bars[k], exposure)
+
+
+@kernel
+def manage_moment(
+    book: Book, ledger: Ledger, tape: Tape, due: IntArray, moment: int, exposure: Exposure
+) -> None:  # fmt: skip
+    """From the fills of a moment on: exits, trails and proposals of the legs that are due, the day's mark, decisions."""
+    proposed = np.empty(len(due), np.int64)
+    n = 0
+    for leg in due:
+        if manage_leg(book, ledger, tape, leg):
+            proposed[n] = leg
+            n += 1
+    conclude(book, ledger, tape, proposed[:n], moment, exposure)
