@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Optional
 import pytest
 
 from tests.strategies.cases import PACKAGE
-from toolkit.analysis.history import history_start
 from toolkit.bars.intervals import DAY_MS, MINUTE_MS
+from toolkit.engine.lookback import history_start
 from toolkit.engine.rules import TradeRules
 from toolkit.errors import InputError, StrategyError, UnknownNameError
 from toolkit.strategy import Strategy, broken_strategies, lookback_start, type_name

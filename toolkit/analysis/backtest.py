@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.analysis.history import Span, check_interval, load_finer, load_history, require_traded
+from toolkit.analysis.history import Span, load_finer, load_history, require_traded
 from toolkit.analysis.result import BacktestResult
 from toolkit.bars.moments import Moment, to_ms
 from toolkit.bars.series import Bars
 from toolkit.engine.identity import Instance, code_hash
+from toolkit.engine.lookback import check_interval
 from toolkit.engine.rules import Costs, TradeRules, costs_from, rules_from
 from toolkit.engine.run import prepare, run
 from toolkit.engine.signals import verdicts_by_side

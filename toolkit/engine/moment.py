@@ -47,7 +47,7 @@ def settle_moment(
 def manage_moment(
     book: Book, ledger: Ledger, tape: Tape, due: IntArray, moment: int, exposure: Exposure
 ) -> None:  # fmt: skip
-    """From the fills of a moment on: exits, trails and proposals of the legs that are due, the day's mark, decisions."""
+    """After the fills of a moment: exits, trails and proposals of the legs that are due, the mark, decisions."""
     proposed = np.empty(len(due), np.int64)
     n = 0
     for leg in due:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.analysis.history import Span, check_interval, history_start, load_finer, require_traded
+from toolkit.analysis.history import Span, load_finer, require_traded
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.load import load_bars
 from toolkit.bars.moments import Moment, to_ms
 from toolkit.bars.series import Bars
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.identity import Instance, canonical_json
+from toolkit.engine.lookback import check_interval, history_start
 from toolkit.engine.run import Prepared, prepare
 from toolkit.engine.types import LegSignals
 from toolkit.errors import InputError, UnknownNameError

@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from toolkit.analysis.history import check_interval
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.identity import Instance, code_hash
+from toolkit.engine.lookback import check_interval
 from toolkit.engine.rules import Costs, TradeRules, costs_from, rules_from
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.strategy import Strategy, get_strategy, registered

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.analysis.history import factor_start, load_finer, require_traded, signal_start
+from toolkit.analysis.history import load_finer, require_traded
 from toolkit.analysis.metrics import Calendar, make_calendar
 from toolkit.analysis.reference import buy_and_hold
 from toolkit.bars.intervals import floor_ts, interval_ms
@@ -18,6 +18,7 @@ from toolkit.bars.moments import to_ms
 from toolkit.bars.series import Bars
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.identity import code_hash
+from toolkit.engine.lookback import factor_start, signal_start
 from toolkit.engine.market import first_t, prepare_market
 from toolkit.engine.rules import parse_distance, parse_when
 from toolkit.engine.types import CostRates, Market

@@ -14,6 +14,8 @@ from toolkit.verify.bits import differing
 from toolkit.verify.random_cases import Case, random_case
 
 Progress = Callable[[int, int], None]
+# Only an account, or who looks after it, ends trades and signals for these reasons.
+_ACCOUNTS = ("HALT", "MANUAL", "UNPAID")
 _DECISIONS = {1: "accepted", 2: "vetoed", 3: "rejected"}
 _MOST_FAILURES = 10
 
@@ -113,8 +115,8 @@ def _leaves(path: str, value: Any) -> dict[str, float]:
 def _corners() -> list[str]:
     # Halts and money that runs out belong to an account, whose own tests reach them.
     return [
-        *(f"exit {r.name.lower()}" for r in ExitReason if r not in (ExitReason.HALT, ExitReason.MANUAL)),
-        *(f"signal {e.name.lower()}" for e in SignalEnd if e not in (SignalEnd.UNPAID, SignalEnd.HALT, SignalEnd.MANUAL)),
+        *(f"exit {r.name.lower()}" for r in ExitReason if r.name not in _ACCOUNTS),
+        *(f"signal {e.name.lower()}" for e in SignalEnd if e.name not in _ACCOUNTS),
         *(f"decision {d}" for d in _DECISIONS.values()),
         *(f"policy {p.name.lower()}" for p in Policy),
         "ambiguous bar", "funding charged", "ignored entries", "trail close", "trail extreme", "shared period",
