@@ -7,7 +7,8 @@ LockstepError
 │   └── StrategyError     a strategy raised, or returned the wrong shape or dtype
 ├── StoreError            the bars database cannot be used as asked (held, damaged, disagreeing data)
 ├── VenueError            an exchange refused a request, or gave no usable answer after retries
-└── RunError              a run folder cannot be written or read
+├── RunError              a run folder cannot be written or read
+└── LedgerError           the executor's ledger cannot be used as asked (held, damaged, newer, disk full)
 """
 
 from collections.abc import Iterable
@@ -62,3 +63,7 @@ class VenueError(LockstepError):
 
 class RunError(LockstepError):
     """A run folder cannot be written or read."""
+
+
+class LedgerError(LockstepError):
+    """The executor's ledger cannot be used as asked; what was in it before is still there."""
