@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = ("restore",)
 
 
 @app.callback()

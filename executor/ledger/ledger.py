@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
-from executor.ledger import faults, migrations, names
+from executor.ledger import backup, faults, migrations, names
 from toolkit.errors import LedgerError, UnknownNameError
 
 Row: TypeAlias = sqlite3.Row
@@ -84,7 +84,11 @@ class Ledger:
         if not file.exists() and (readonly or not create):
             raise LedgerError(f"there is no ledger {file}; {_remedy_of_none(file)}")
         try:
+            if create:
+                file.parent.mkdir(parents=True, exist_ok=True)
             db = _connect(file, readonly)
+        except OSError as error:
+            raise LedgerError(f"{file.parent} cannot be made for a ledger: {error.strerror}; name another") from error
         except sqlite3.Error as error:
             raise faults.said(file, error) from error
         try:
@@ -105,6 +109,19 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def backup(self, folder: Path | None = None) -> Path:
+        """Copy the ledger, as of now, into the folder (default `names.backups_dir`), where the newest 14 are kept.
+
+        The copy takes about a second for each GB; a read-only ledger in a thread makes it while the daemon goes on.
+
+        Raises
+        ------
+        LedgerError : within a transaction, the ledger is damaged, or the copy cannot be written.
+        """
+        if self._db.in_transaction:
+            raise LedgerError(f"a transaction on {self.path} is open; end it before a backup")
+        return backup.copy(self._db, self.path, folder or names.backups_dir(self.path))
 
     def close(self) -> None:
         """Close the file; an open transaction is rolled back."""

@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from toolkit import settings
+
 _STAMP = r"\d{8}T\d{6}\.\d{3}Z"
 
 
@@ -12,6 +14,11 @@ def stamp(now_ms: int | None = None) -> str:
     """A moment as file names have it, default now: `20230324T120000.000Z`; later ones sort behind earlier ones."""
     ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y%m%dT%H%M%S}.{ms % 1000:03d}Z"
+
+
+def default_ledger() -> Path:
+    """The ledger of a command that names none: `executor.sqlite` in the data folder."""
+    return settings.data_dir() / "executor.sqlite"
 
 
 def backups_dir(ledger: Path) -> Path:
@@ -38,7 +45,9 @@ def damaged_path(ledger: Path) -> Path:
 
 def lock_path(ledger: Path) -> Path:
     """The file whose lock the ledger's daemon holds."""
-    return ledger.with_name(ledger.name + ".lock")
+    # One file may be named by several paths.
+    whole = ledger.resolve()
+    return whole.with_name(whole.name + ".lock")
 
 
 def beside(ledger: Path, ending: str) -> Path:
