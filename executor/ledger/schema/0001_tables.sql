@@ -127,6 +127,7 @@ CREATE TABLE signals (
     seq INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX signals_by_time ON signals (ts_ms);
+CREATE INDEX signals_live ON signals (leg) WHERE "end" = 0;
 
 CREATE TABLE audit (
     id INTEGER PRIMARY KEY,
