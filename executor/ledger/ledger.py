@@ -308,7 +308,9 @@ def _prepare(db: sqlite3.Connection, path: Path, synchronous: Synchronous, check
         finding = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if finding != "ok":
             raise faults.damaged(path, finding)
-    if not create and migrations.version(db, path) == 0:
+    found = migrations.version(db, path)
+    migrations.check_version(found, path)
+    if found == 0 and not create:
         raise LedgerError(f"{path} is empty, no ledger; {_remedy_of_none(path)}")
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":

@@ -25,7 +25,7 @@ def statements(text: str) -> list[str]:
         if sqlite3.complete_statement(rest):
             found.append(rest.strip())
             rest = ""
-    return found
+    return [*found, rest.strip()] if rest.strip() else found
 
 
 def version(db: sqlite3.Connection, path: Path) -> int:
@@ -52,7 +52,7 @@ def check_version(found: int, path: Path) -> None:
         )
 
 
-def migrate(db: sqlite3.Connection, path: Path, steps: tuple[str, ...] = STEPS) -> None:
+def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Take the steps that are missing, each with its record in one transaction.
 
     Raises
@@ -65,9 +65,9 @@ def migrate(db: sqlite3.Connection, path: Path, steps: tuple[str, ...] = STEPS) 
         try:
             taken = version(db, path)
             check_version(taken, path)
-            if taken == len(steps):
+            if taken == len(STEPS):
                 return
-            for statement in statements((_FOLDER / steps[taken]).read_text()):
+            for statement in statements((_FOLDER / STEPS[taken]).read_text()):
                 db.execute(statement)
             db.execute(_RECORD, (str(taken + 1),))
             db.execute("COMMIT")
