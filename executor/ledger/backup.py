@@ -39,8 +39,8 @@ def copy(db: sqlite3.Connection, ledger: Path, folder: Path) -> Path:
             with closing(sqlite3.connect(draft.name, isolation_level=None)) as target:
                 db.backup(target)
                 target.execute("PRAGMA journal_mode = DELETE")
-                finding = target.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            if finding != "ok":
+                finding = faults.damage(target)
+            if finding is not None:
                 raise faults.damaged(ledger, finding)
         _sync(folder)
         for old in names.backups(ledger, folder)[:-KEEP]:
@@ -95,11 +95,11 @@ def _check(backup: Path) -> None:
         raise LedgerError(f"{backup} is a ledger in use, no backup; make one of it: executor backup --ledger {backup}")
     try:
         with closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
-            finding = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            finding = faults.damage(db)
             found = migrations.version(db, backup)
     except sqlite3.Error as error:
         finding, found = str(error), 0
-    if finding != "ok":
+    if finding is not None:
         raise LedgerError(f"the backup {backup} is damaged ({finding}); name an older one")
     if found == 0:
         raise LedgerError(f"the backup {backup} is empty; name an older one")

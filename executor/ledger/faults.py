@@ -12,6 +12,13 @@ BUSY_SECS = 10
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def damage(db: sqlite3.Connection) -> str | None:
+    """The first thing that is wrong with the file, in one line; None where it is whole."""
+    found: str = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    # A heading that names the database may stand above it.
+    return None if found == "ok" else found.splitlines()[-1]
+
+
 def damaged(path: Path, finding: str) -> LedgerError:
     """The error of a ledger that is not whole; names the newest backup and the command."""
     return LedgerError(f"the ledger {path} is damaged ({finding}); {restore_remedy(path)}")

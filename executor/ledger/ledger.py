@@ -305,8 +305,8 @@ def _check_readable(db: sqlite3.Connection, path: Path) -> None:
 def _prepare(db: sqlite3.Connection, path: Path, synchronous: Synchronous, check: bool, create: bool) -> None:
     """Settings of a writer's connection, the search for damage, and the missing steps of the schema."""
     if check:
-        finding = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if finding != "ok":
+        finding = faults.damage(db)
+        if finding is not None:
             raise faults.damaged(path, finding)
     found = migrations.version(db, path)
     migrations.check_version(found, path)
