@@ -111,8 +111,8 @@ def run_account(
     """
     if not 0 < len(seats) <= MAX_LEGS:
         raise InputError(f"an account holds 1 to {MAX_LEGS:,} legs, was given {len(seats):,}")
-    book, kept = _book(places, seats, schedule, (limits, acts), period_ms)
-    ledger, tape = _new_ledger(len(seats)), _new_tape(len(seats), period_ms)
+    book, kept = make_book(places, seats, schedule, (limits, acts), period_ms)
+    ledger, tape = new_ledger(len(seats)), _new_tape(len(seats), period_ms)
     begin(book, ledger, capital)
     exposure = new_exposure(book)
     while not advance(book, ledger, tape, exposure):
@@ -129,7 +129,7 @@ def run_account(
     )  # fmt: skip
 
 
-def _book(
+def make_book(
     places: Sequence[Place],
     seats: Sequence[Seat],
     schedule: tuple[IntArray, FloatArray],
@@ -184,7 +184,7 @@ def _book(
     return book, kept
 
 
-def _new_ledger(n: int) -> Ledger:
+def new_ledger(n: int) -> Ledger:
     return Ledger(
         np.zeros(n, LEG), np.zeros((n, 2), np.int64), np.zeros(N_MONEY), np.zeros(N_CLOCK, np.int64),
         np.zeros(N_COUNTS, np.int64),

@@ -11,6 +11,7 @@ from toolkit.bars.intervals import DAY_MS
 from toolkit.compiled import kernel
 from toolkit.engine.account import NEXT_MIDNIGHT, Book, Exposure, Ledger, Tape, forget_ahead
 from toolkit.engine.account_leg import manage_leg, settle
+from toolkit.engine.exposure import measure
 from toolkit.engine.portfolio import change, conclude, mark_day, next_change
 from toolkit.types import IntArray
 
@@ -55,3 +56,9 @@ def manage_moment(
             proposed[n] = leg
             n += 1
     conclude(book, ledger, tape, proposed[:n], moment, exposure)
+
+
+@kernel
+def measure_moment(book: Book, ledger: Ledger, moment: int, exposure: Exposure) -> None:
+    """The account as it is now, at the last closes known at `moment`, into `exposure`."""
+    measure(book, ledger, moment, exposure)

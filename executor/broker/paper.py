@@ -1,0 +1,39 @@
+"""The paper broker: its orders work in the account's own tables, where the backtest's matching function fills them.
+
+Every bar `toolkit.engine.account_leg.settle` matches what is pending; the engine reads off what filled and writes it to
+the ledger in the same transaction. What is left for this class is what a venue does besides: it acknowledges.
+"""
+
+from collections.abc import Sequence
+
+from executor.broker.base import Intent, Order, Report, Status, Verb
+
+
+class PaperBroker:
+    """Takes every order at once and never refuses; `settles_bars` says that bars fill its orders."""
+
+    name = "paper"
+    settles_bars = True
+
+    def __init__(self) -> None:
+        self._open: dict[str, Order] = {}
+
+    def send(self, intent: Intent) -> Sequence[Report]:
+        order = intent.order
+        if intent.verb is Verb.CANCEL:
+            self._open.pop(order.order_id, None)
+            return ()
+        self._open[order.order_id] = order
+        if intent.verb is Verb.AMEND:
+            return ()
+        return (Report(order.order_id, Status.OPEN, order.created_ms),)
+
+    def reports(self) -> Sequence[Report]:
+        return ()
+
+    def open_orders(self) -> Sequence[Order]:
+        return tuple(self._open.values())
+
+    def forget(self, order_id: str) -> None:
+        """The engine saw it fill."""
+        self._open.pop(order_id, None)

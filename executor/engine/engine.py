@@ -1,0 +1,341 @@
+"""The engine: one event of closed bars in, durable decisions and orders out."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from executor.broker.base import Broker, Intent, Status
+from executor.engine import commands, state
+from executor.engine.account import Account, Terms
+from executor.engine.callbacks import Callbacks
+from executor.engine.commands import Commands
+from executor.engine.model import AcceptAll, EntryModel
+from executor.engine.plan import load_plan
+from executor.engine.records import Changes, Recorder
+from executor.engine.signals import Evaluator, Traded
+from executor.engine.state import LoadPlan
+from executor.engine.windows import History
+from executor.feed.base import BarEvent, ClosedBar, Series
+from executor.ledger import Ledger
+from toolkit.bars.intervals import floor_ts, origin_ms
+from toolkit.engine.account import HALT_ACT, SAID
+from toolkit.engine.sizing import NO_HALT, STALE_HALT
+from toolkit.engine.types import NO_ORDER, NO_SIGNAL
+from toolkit.errors import LedgerError, LockstepError
+
+_log = logging.getLogger(__name__)
+_HOUR_MS = 3_600_000
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Engine:
+    """Trades the deployments of a ledger.
+
+    What it knows lives in the ledger; a start and a start after a crash are the same. When a call raises, the engine is
+    done with: make another from the ledger.
+
+    Parameters
+    ----------
+    broker : where orders go. model : what is asked before an entry.
+    load : the members of the ledger's deployments; for tests.
+    clock : the wall's epoch milliseconds. max_entry_age_ms : entries of older moments are refused; None = never.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        broker: Broker,
+        *,
+        load: LoadPlan = load_plan,
+        model: EntryModel | None = None,
+        clock: Callable[[], int] = wall_ms,
+        max_entry_age_ms: int | None = None,
+    ) -> None:
+        self.ledger, self.broker = ledger, broker
+        self._load, self._model, self._clock = load, model or AcceptAll(), clock
+        self._max_entry_age_ms = max_entry_age_ms
+        self._asks = not isinstance(self._model, AcceptAll)
+        self.reload()
+        self._callbacks.started()
+
+    def reload(self) -> None:
+        """Read everything from the ledger anew: after a deployment was loaded, and at a start."""
+        ledger = self.ledger
+        kept = state.read(ledger)
+        plan = self._load(ledger, kept.busy)
+        if not plan.members:
+            raise LockstepError(f"{ledger.path} has no deployment to trade; load one: executor load DEPLOYMENT")
+        self._start_ms = int(ledger.meta("start_ms") or 0)
+        self.seq, self.moment_ms = kept.seq, kept.moment_ms
+        self._lengths = _lengths(plan.members)
+        self._restamp(kept.moment_ms)
+        self._histories = {series: self._history(series) for series in self._lengths}
+        rows, applied = state.schedule(ledger, self._applied())
+        capital = sum_of_capital(ledger)
+        terms = Terms(plan.rates(), plan.instruments, capital, self._start_ms, rows, applied)
+        self.account = Account(plan.members, self._histories, terms)
+        self._recorder = Recorder(self.account)
+        if kept.saved is not None:
+            self.account.restore(kept.saved, self._recorder.names)
+        self._commands = Commands(ledger, self.account, self._recorder.names)
+        self._callbacks = Callbacks(self.account.members)
+        self._first = _first_legs(self.account.members)
+
+    def series(self) -> Mapping[Series, int]:
+        """Every series that is read, with the base bars that its windows hold."""
+        return {series: lengths[0] for series, lengths in self._lengths.items()}
+
+    def next_ts(self, series: Series) -> int:
+        """Open time of the bar that is wanted next: behind the last one, or the account's first."""
+        last = self._histories[series].next_ts
+        first = -(-self._start_ms // series.base_ms) * series.base_ms
+        return first if last is None else max(last, first)
+
+    def held(self, series: Series) -> int:
+        """How many bars its window holds now."""
+        return len(self._histories[series].base)
+
+    def warm(self, series: Series, bars: Iterable[ClosedBar], source: str = "store") -> None:
+        """Keep bars from before `next_ts`, and fill the series' window with what is there by now."""
+        now, until = self._clock(), self.next_ts(series)
+        known = {row["ts"] for row in self.ledger.rows(_KNOWN, (*series,))}
+        rows = [state.bar_row(series, bar, source, None, now) for bar in bars if bar.ts < until and bar.ts not in known]
+        with self.ledger.transaction("warm"):
+            self.ledger.put("bars", rows)
+        self._histories[series] = self._history(series)
+        if series in self.account.series:
+            self.account.replace(series, self._histories[series])
+
+    def on_event(self, event: BarEvent) -> Sequence[Intent]:
+        """Step on an event: durable as a whole, then its orders are sent.
+
+        Bars that were decided on are left aside, whatever comes again.
+
+        Raises
+        ------
+        LedgerError : a bar is missing between the last one and this one, or the ledger cannot be written.
+        """
+        bars = {series: bar for series, bar in event.bars if bar.ts >= self.next_ts(series)}
+        for series, bar in bars.items():
+            if bar.ts != self.next_ts(series):
+                raise LedgerError(f"{series} must go on at {self.next_ts(series)}, was given the bar of {bar.ts}")
+        if not bars:
+            return ()
+        with self.ledger.transaction(f"event {event.moment_ms}"):
+            changes = self._step(event, bars)
+        self.moment_ms = event.moment_ms
+        for intent in changes.intents:
+            self._send(intent)
+        self._callbacks.tell(changes)
+        return changes.intents
+
+    def apply_commands(self) -> bool:
+        """Take a new deployment over where one was loaded; other commands wait for the next event."""
+        found = self.ledger.rows(commands.RELOADS)
+        if not found:
+            return False
+        with self.ledger.transaction("reload"):
+            for row in found:
+                self.ledger.update("commands", {"id": row["id"]}, {
+                    "status": "done", "answer": "taken over", "seq": self.seq, "done_ms": self._clock(),
+                })  # fmt: skip
+        self.reload()
+        return True
+
+    def _step(self, event: BarEvent, bars: Mapping[Series, ClosedBar]) -> Changes:
+        ledger, account, moment = self.ledger, self.account, event.moment_ms
+        now, self.seq = self._clock(), self.seq + 1
+        for series, bar in bars.items():
+            self._histories[series].append(bar)
+        ledger.put("bars", [state.bar_row(s, bar, event.recorded, self.seq, now) for s, bar in bars.items()])
+        done = self._commands.apply(moment, self.seq, now)
+        if done.reweighed:
+            self._reweigh(moment, "by hand")
+        self._stale(moment, now, done)
+        before = account.state.copy()
+        traded = {s: bar.ts for s, bar in bars.items() if s in account.series}
+        due = account.settle(moment, traded, done.records())
+        changes = self._recorder.after_settling(before, self.seq)
+        middle = account.state.copy()
+        self._say(moment, traded)
+        account.manage(moment, due)
+        _join(changes, self._recorder.after_managing(middle, self.seq, moment))
+        self._write(changes, before, event, now)
+        account.keep_signals()
+        return changes
+
+    def _say(self, moment: int, bars: Mapping[Series, int]) -> None:
+        """Ask the strategies whose bar closes now, of the instances that trade or may."""
+        account, evaluator = self.account, Evaluator(self._histories)
+        legs: Any = account.state
+        awake = (
+            (legs["weight"] > 0.0)
+            | (legs["active"] != 0)
+            | (legs["order_kind"] != NO_ORDER)
+            | (legs["status"] != NO_SIGNAL)
+        )
+        for k, one in enumerate(account.members):
+            first = self._first[k]
+            if one.series not in bars or not awake[first : first + len(one.sides)].any():
+                continue
+            close_ms = bars[one.series] + one.series.base_ms
+            if floor_ts(close_ms, one.signal_ms) != close_ms:
+                continue
+            try:
+                said = evaluator.at(one, close_ms)
+            except Exception as error:
+                self._failed(one, first, error, moment)
+                continue
+            account.say(one, first, said, (bars[one.series] // one.series.base_ms, _signal_bar(one, close_ms)))
+            if self._asks:
+                for j, side in enumerate(one.sides):
+                    if said.sides[side].enter and not legs["active"][first + j]:
+                        verdict = self._model.decide(one, side, moment)
+                        account.judge(first + j, verdict.decision, verdict.prediction)
+
+    def _failed(self, one: Traded, first: int, error: Exception, moment: int) -> None:
+        """A strategy that raises is switched off with its instance; the others go on."""
+        _log.error("%s is disabled: %s", one.instance_id, error)
+        commands.disabled(self.ledger, one.instance_id, str(error))
+        text = f"{one.instance_id} is disabled, its strategy raised: {error}"
+        self.ledger.insert("notices", {"ts_ms": self._clock(), "level": "error", "kind": "disabled", "text": text})
+        self.account.state["weight"][first : first + len(one.sides)] = 0.0
+        self._reweigh(moment, "the strategy raised")
+
+    def _reweigh(self, moment: int, cause: str) -> None:
+        """A row of weights from this moment on: the deployment's, without the instances that are disabled."""
+        rows = self.ledger.rows(_WEIGHTS_NOW)
+        self.ledger.put("weights", [
+            {"effective_ms": moment, "instance": row["id"], "weight": row["weight"], "cause": cause} for row in rows
+        ])  # fmt: skip
+        self.account.reschedule(*state.schedule(self.ledger, self._applied()))
+
+    def _stale(self, moment: int, now: int, done: commands.Done) -> None:
+        """Entries that are decided too late are refused, by an act that says when and for how long."""
+        if self._max_entry_age_ms is None or self.ledger.meta("halted"):
+            return
+        said = STALE_HALT if now - moment > self._max_entry_age_ms else NO_HALT
+        if said != int(self.account.ledger.clock[SAID]):
+            done.acts.append((moment, HALT_ACT, said, 0.0))
+
+    def _write(self, changes: Changes, before: Any, event: BarEvent, now: int) -> None:
+        ledger, account, moment = self.ledger, self.account, event.moment_ms
+        ledger.put("events", [
+            {"seq": self.seq, "moment_ms": moment, "wall_ms": now, "kind": "bars", "detail": None}
+        ])  # fmt: skip
+        traded = "trades" in changes.puts
+        if account.applied_ms != self._applied():
+            ledger.set_meta("weights_applied", str(account.applied_ms))
+        for table, rows in changes.puts.items():
+            ledger.put(table, rows)
+        for table, key, said in changes.updates:
+            ledger.update(table, key, said)
+        ledger.put("legs", self._recorder.legs(before, self.seq))
+        ledger.put("account", [state.account_row(account, moment, self.seq)])
+        if traded or moment % _HOUR_MS == 0:
+            ledger.put("equity", [{"ts_ms": moment, **account.mark(moment)}])
+        self._notice(changes, now)
+
+    def _notice(self, changes: Changes, now: int) -> None:
+        for row in changes.puts.get("trades", ()):
+            opened = row["status"] == "ACTIVE"
+            text = f"{'opened' if opened else 'closed'} {row['side']} {row['symbol']} {row['qty']:.6g}" + (
+                f" at {row['entry_price']:.6g}" if opened else f" at {row['exit_price']:.6g}, {row['pnl']:+.2f}"
+            )
+            kind = "trade opened" if opened else "trade closed"
+            self.ledger.insert("notices", {
+                "ts_ms": now, "level": "info", "kind": kind, "text": f"{text} ({row['strategy']})",
+            })  # fmt: skip
+        for row in changes.puts.get("halts", ()):
+            text = f"halted: equity {row['equity']:,.2f}"
+            self.ledger.insert("notices", {"ts_ms": now, "level": "warning", "kind": "halt", "text": text})
+
+    def _send(self, intent: Intent) -> None:
+        reports = self.broker.send(intent)
+        if not reports:
+            return
+        with self.ledger.transaction(f"sent {intent.order.order_id}"):
+            for report in reports:
+                if report.status is Status.OPEN:
+                    self.ledger.update("orders", {"order_id": report.order_id, "status": Status.NEW.value}, {
+                        "status": Status.OPEN.value, "venue_order_id": report.venue_order_id,
+                    })  # fmt: skip
+
+    def _history(self, series: Series) -> History:
+        length, higher = self._lengths[series]
+        history = History(series, length, higher)
+        first = -(-self._start_ms // series.base_ms) * series.base_ms
+        last = self.ledger.value(_LAST_EVENT_BAR, (*series,))
+        before_ms = first if last is None else last + series.base_ms
+        history.extend(state.newest_bars(self.ledger, series, before_ms, length))
+        return history
+
+    def _restamp(self, moment_ms: int) -> None:
+        """Weights that were loaded for a moment that has passed hold from the next event on."""
+        late = [row["effective_ms"] for row in self.ledger.rows(_LATE_WEIGHTS, (self._applied(), moment_ms))]
+        if moment_ms >= 0 and late:
+            with self.ledger.transaction("weights"):
+                for k, effective in enumerate(late):
+                    self.ledger.update("weights", {"effective_ms": effective}, {"effective_ms": moment_ms + 1 + k})
+
+    def _applied(self) -> int:
+        """The moment of the weights that hold; -1 where none do yet."""
+        return int(self.ledger.meta("weights_applied") or -1)
+
+
+_KNOWN = "SELECT ts FROM bars WHERE exchange = ? AND symbol = ? AND base = ?"
+_LAST_EVENT_BAR = "SELECT max(ts) FROM bars WHERE exchange = ? AND symbol = ? AND base = ? AND event IS NOT NULL"
+_WEIGHTS_NOW = """
+SELECT i.id, i.weight * i.enabled AS weight FROM instances i JOIN deployments d ON d.id = i.deployment
+WHERE d.state = 'active' ORDER BY i.id
+"""
+_LATE_WEIGHTS = "SELECT DISTINCT effective_ms FROM weights WHERE effective_ms > ? AND effective_ms <= ? ORDER BY 1"
+_CAPITAL = "SELECT sum(amount) FROM cash_flows WHERE kind = 'allocated'"
+
+
+def sum_of_capital(ledger: Ledger) -> float:
+    """What the account was given to begin with."""
+    found = ledger.value(_CAPITAL)
+    if not found:
+        raise LedgerError(f"{ledger.path} has no allocated capital; load a deployment: executor load DEPLOYMENT")
+    return float(found)
+
+
+def _lengths(members: Sequence[Traded]) -> dict[Series, tuple[int, dict[str, int]]]:
+    """Bars that each series' windows hold: the longest that anybody looks back, and enough to mark the account by."""
+    slowest = max(one.series.base_ms for one in members)
+    found: dict[Series, tuple[int, dict[str, int]]] = {}
+    for one in members:
+        base_bars, higher = one.bars_needed()
+        reach_ms = base_bars * one.series.base_ms
+        for series in (one.series, *one.peers, *one.native):
+            bars, known = found.get(series, (0, {}))
+            needed = max(bars, -(-reach_ms // series.base_ms) + 1, slowest // series.base_ms + 2)
+            names = higher if series.base == one.series.base else {}
+            merged = {name: max(known.get(name, 0), names.get(name, 0)) for name in {*known, *names}}
+            found[series] = (needed, merged)
+    return found
+
+
+def _first_legs(members: Sequence[Traded]) -> list[int]:
+    firsts, n = [], 0
+    for one in members:
+        firsts.append(n)
+        n += len(one.sides)
+    return firsts
+
+
+def _signal_bar(one: Traded, close_ms: int) -> int:
+    """The absolute number of the signal bar that closes at `close_ms`, as `LegSignals.first` counts them."""
+    return (close_ms - origin_ms(one.signal_ms)) // one.signal_ms - 1
+
+
+def _join(changes: Changes, more: Changes) -> None:
+    for table, rows in more.puts.items():
+        changes.puts.setdefault(table, []).extend(rows)
+    changes.updates += more.updates
+    changes.intents += more.intents
