@@ -43,7 +43,8 @@ def copy(db: sqlite3.Connection, ledger: Path, folder: Path) -> Path:
             if finding is not None:
                 raise faults.damaged(ledger, finding)
         _sync(folder)
-        for old in names.backups(ledger, folder)[:-KEEP]:
+        # After a clock was set back, the one just made sorts before older ones.
+        for old in [file for file in names.backups(ledger, folder) if file != path][: 1 - KEEP]:
             old.unlink(missing_ok=True)
     except sqlite3.Error as error:
         raise LedgerError(

@@ -74,7 +74,7 @@ class Ledger:
         create : make it if there is none.
         readonly : for people and pages: never writes, never waits for the writer, and may pass between threads.
         synchronous : "FULL" survives a power cut; "NORMAL" may lose the last commits to one; "OFF" is for replays.
-        check : look through the whole file for damage first (about a second for each GB); readers never do.
+        check : look through the whole file for damage first (some 8 s for each GB); readers never do.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Ledger:
     def backup(self, folder: Path | None = None) -> Path:
         """Copy the ledger, as of now, into the folder (default `names.backups_dir`), where the newest 14 are kept.
 
-        The copy takes about a second for each GB; a read-only ledger in a thread makes it while the daemon goes on.
+        It takes some 10 s for each GB; a read-only ledger in a thread makes it while the daemon goes on.
 
         Raises
         ------

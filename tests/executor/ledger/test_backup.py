@@ -76,6 +76,17 @@ def test_the_newest_fourteen_are_kept_and_nothing_else_is_touched(path: Path) ->
     assert old[0].name == "executor-19700101T000000.007Z.sqlite"
 
 
+def test_a_clock_that_was_set_back_loses_no_new_backup(path: Path) -> None:
+    folder = names.backups_dir(path)
+    folder.mkdir()
+    for k in range(20):
+        (folder / f"executor-{names.stamp(4_000_000_000_000 + k)}.sqlite").touch()
+    with Ledger.open(path) as ledger:
+        made = ledger.backup()
+    assert names.backups(path)[0] == made
+    assert len(names.backups(path)) == KEEP
+
+
 def test_a_damaged_ledger_is_refused_with_the_way_back(path: Path) -> None:
     with Ledger.open(path) as ledger:
         first, newest = ledger.backup(), ledger.backup()
