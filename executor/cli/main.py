@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-COMMANDS: tuple[str, ...] = ("restore",)
+COMMANDS: tuple[str, ...] = ("restore", "token")
 
 
 @app.callback()
