@@ -203,10 +203,10 @@ class Account:
         self.ledger.clock[SCHEDULE_ROW] = applied
 
     @property
-    def applied_ms(self) -> int:
-        """The moment of the weights that hold; -1 where none do yet."""
+    def applied_ms(self) -> int | None:
+        """The moment of the weights that hold; None where none do yet."""
         row = int(self.ledger.clock[SCHEDULE_ROW])
-        return int(self.book.effective_ms[row]) if row >= 0 else -1
+        return int(self.book.effective_ms[row]) if row >= 0 else None
 
     def mark(self, moment_ms: int) -> dict[str, float]:
         """The account now: equity, cash, gross and net exposure (money), open trades."""

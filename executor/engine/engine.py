@@ -121,7 +121,7 @@ class Engine:
         """
         bars = {series: bar for series, bar in event.bars if bar.ts >= self.next_ts(series)}
         for series, bar in bars.items():
-            if bar.ts != self.next_ts(series):
+            if bar.ts != self.next_ts(series) and self.held(series):
                 raise LedgerError(f"{series} must go on at {self.next_ts(series)}, was given the bar of {bar.ts}")
         if not bars:
             return ()
@@ -145,6 +145,13 @@ class Engine:
                 })  # fmt: skip
         self.reload()
         return True
+
+    def close_book(self) -> float:
+        """Write the account's mark at the last event; returns its equity."""
+        mark = self.account.mark(max(self.moment_ms, self._start_ms))
+        if self.moment_ms >= 0:
+            self.ledger.put("equity", [{"ts_ms": self.moment_ms, **mark}])
+        return mark["equity"]
 
     def _step(self, event: BarEvent, bars: Mapping[Series, ClosedBar]) -> Changes:
         ledger, account, moment = self.ledger, self.account, event.moment_ms
@@ -282,9 +289,10 @@ class Engine:
                 for k, effective in enumerate(late):
                     self.ledger.update("weights", {"effective_ms": effective}, {"effective_ms": moment_ms + 1 + k})
 
-    def _applied(self) -> int:
-        """The moment of the weights that hold; -1 where none do yet."""
-        return int(self.ledger.meta("weights_applied") or -1)
+    def _applied(self) -> int | None:
+        """The moment of the weights that hold; None where none do yet."""
+        found = self.ledger.meta("weights_applied")
+        return None if found is None else int(found)
 
 
 _KNOWN = "SELECT ts FROM bars WHERE exchange = ? AND symbol = ? AND base = ?"
@@ -293,7 +301,10 @@ _WEIGHTS_NOW = """
 SELECT i.id, i.weight * i.enabled AS weight FROM instances i JOIN deployments d ON d.id = i.deployment
 WHERE d.state = 'active' ORDER BY i.id
 """
-_LATE_WEIGHTS = "SELECT DISTINCT effective_ms FROM weights WHERE effective_ms > ? AND effective_ms <= ? ORDER BY 1"
+_LATE_WEIGHTS = """
+SELECT DISTINCT effective_ms FROM weights WHERE effective_ms > coalesce(?, effective_ms) AND effective_ms <= ?
+ORDER BY effective_ms
+"""
 _CAPITAL = "SELECT sum(amount) FROM cash_flows WHERE kind = 'allocated'"
 
 

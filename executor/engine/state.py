@@ -73,12 +73,14 @@ def read(ledger: Ledger) -> Kept:
     )
 
 
-def schedule(ledger: Ledger, applied_ms: int) -> tuple[list[tuple[int, dict[str, float]]], int]:
-    """Rows of weights from the one of `applied_ms`, which holds now, on, and its position (-1: none does yet)."""
+def schedule(ledger: Ledger, applied_ms: int | None) -> tuple[list[tuple[int, dict[str, float]]], int]:
+    """Rows of weights from the one of `applied_ms`, which holds now, on, and its position (-1: None, none does yet)."""
     rows: dict[int, dict[str, float]] = {}
     for row in ledger.rows(WEIGHTS):
         rows.setdefault(row["effective_ms"], {})[row["instance"]] = number(row["weight"])
-    kept = [(effective, weights) for effective, weights in rows.items() if effective >= applied_ms]
+    kept = [
+        (effective, weights) for effective, weights in rows.items() if applied_ms is None or effective >= applied_ms
+    ]
     return kept, 0 if applied_ms in rows else -1
 
 

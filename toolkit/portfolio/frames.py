@@ -35,15 +35,17 @@ def trades_table(run: "PortfolioRun", run_id: str = "") -> pl.DataFrame:
     return frame.with_columns(pl.Series("weight", run.trade_weight))
 
 
-def signals_table(run: "PortfolioRun") -> pl.DataFrame:
+def signals_table(run: "PortfolioRun", shadow_pnl: FloatArray | None = None) -> pl.DataFrame:
     """The `signals` table, in order of decision.
 
     `reason` is how an accepted signal closed (see `analysis.frames.signal_frame`), and for one that got nothing, at
     the decision or because the account could not pay at the fill, the rule that refused it. `shadow_pnl` is what the
-    trade of a signal that was refused at the decision would have made at the size it asked for.
+    trade of a signal that was refused at the decision would have made at the size it asked for; it is followed here
+    unless it is given.
     """
     signals, reasons = run.signals, run.signal_reason
-    frame = signal_frame(signals, naming(run, run.signal_member), _shadow_pnl(run))
+    followed = _shadow_pnl(run) if shadow_pnl is None else shadow_pnl
+    frame = signal_frame(signals, naming(run, run.signal_member), followed)
     unpaid = pl.Series(reasons == Reason.UNPAID)
     refused = pl.Series(signals["decision"] != ACCEPTED) | unpaid
     return frame.with_columns(
