@@ -1,0 +1,87 @@
+// The page's tables: which columns, and what each says.
+
+import { day, gain, moment, money, price, qty, share, span, time, tone } from "./format.js";
+import { Table } from "./table.js";
+
+const at = (id) => document.getElementById(id);
+const words = (text) => (text ?? "").replaceAll("_", " ");
+const DECISIONS = { accepted: "taken", vetoed: "vetoed", rejected: "rejected" };
+
+export function makeTables(now) {
+  return {
+    trades: new Table(at("trades"), trades(now), "No trade is open."),
+    positions: new Table(at("positions"), positions(), "No trade is open."),
+    signals: new Table(at("signals"), signals(), "None."),
+    feed: new Table(at("feed"), feed(now), "The daemon has not heard of any series yet."),
+    sessions: new Table(at("sessions"), sessions(now), "The daemon was never started on this ledger."),
+    halts: new Table(at("halts"), halts(), "There was none."),
+    disabled: new Table(at("disabled"), disabled(), "None: every instance is on."),
+  };
+}
+
+const trades = (now) => [
+  { label: "symbol", text: (t) => t.symbol, small: (t) => `${t.strategy} ${t.interval ?? ""}`, kind: "text" },
+  { label: "side", text: (t) => t.side },
+  { label: "opened", text: (t) => moment(t.entry_ms), small: (t) => `${span((now() - t.entry_ms) / 1000)} ago`, key: (t) => t.entry_ms, more: true },
+  { label: "entry", text: (t) => price(t.entry_price), key: (t) => t.entry_price, kind: "n", more: true },
+  { label: "last", text: (t) => price(t.mark), key: (t) => t.mark, kind: "n", more: true },
+  { label: "stop", text: (t) => price(t.stop_now ?? t.stop_price), key: (t) => t.stop_now ?? t.stop_price, kind: "n" },
+  { label: "target", text: (t) => price(t.target_price), key: (t) => t.target_price, kind: "n", more: true },
+  { label: "quantity", text: (t) => qty(t.qty), key: (t) => t.qty, kind: "n", more: true },
+  { label: "notional", text: (t) => money(t.notional), key: (t) => t.notional, kind: "n", more: true },
+  { label: "profit", text: (t) => gain(t.pnl), small: (t) => share(t.notional ? t.pnl / t.notional : null), key: (t) => t.pnl, tone: (t) => tone(t.pnl), kind: "n" },
+];
+
+const positions = () => [
+  { label: "name", text: (p) => p.symbol ?? p.strategy ?? p.currency, kind: "text" },
+  { label: "trades", text: (p) => String(p.trades), key: (p) => p.trades, kind: "n" },
+  { label: "long", text: (p) => money(p.long), key: (p) => p.long, kind: "n", more: true },
+  { label: "short", text: (p) => money(p.short), key: (p) => p.short, kind: "n", more: true },
+  { label: "gross", text: (p) => money(p.gross), key: (p) => p.gross, kind: "n", more: true },
+  { label: "net", text: (p) => gain(p.net), key: (p) => p.net, kind: "n" },
+  { label: "profit", text: (p) => gain(p.pnl), key: (p) => p.pnl, tone: (p) => tone(p.pnl), kind: "n" },
+];
+
+const signals = () => [
+  { label: "time", text: (s) => time(s.ts_ms).slice(0, 5), key: (s) => s.ts_ms },
+  { label: "symbol", text: (s) => s.symbol, small: (s) => s.strategy, kind: "text" },
+  { label: "side", text: (s) => s.side },
+  { label: "decision", text: (s) => DECISIONS[s.decision] ?? s.decision, chip: (s) => s.decision },
+  { label: "why", text: (s) => s.why, kind: "text" },
+  { label: "price", text: (s) => price(s.price), key: (s) => s.price, kind: "n", more: true },
+  { label: "asked", text: (s) => qty(s.asked), key: (s) => s.asked, kind: "n", more: true },
+  { label: "given", text: (s) => qty(s.given), key: (s) => s.given, kind: "n", more: true },
+  { label: "prediction", text: (s) => (s.prediction === null ? "–" : s.prediction.toFixed(3)), key: (s) => s.prediction, kind: "n", more: true },
+  { label: "since then", text: (s) => words(s.end), small: (s) => (s.ignored ? `${s.ignored} more ignored` : ""), more: true },
+];
+
+const feed = (now) => [
+  { label: "series", text: (f) => `${f.symbol} ${f.base}`, small: (f) => f.exchange },
+  { label: "state", text: (f) => f.state, chip: (f) => `state-${f.state}` },
+  { label: "last bar", text: (f) => moment(f.last_ts), key: (f) => f.last_ts },
+  { label: "age", text: (f) => (f.age_secs === null ? "–" : span((now() - f.last_seen_ms) / 1000)), key: (f) => f.age_secs, kind: "n" },
+];
+
+const sessions = (now) => [
+  { label: "started", text: (s) => moment(s.started_ms), small: (s) => `${s.version}, pid ${s.pid}`, key: (s) => s.started_ms },
+  { label: "ended", text: (s) => (s.ended_ms === null ? "–" : moment(s.ended_ms)), key: (s) => s.ended_ms },
+  { label: "ran", text: (s) => span(((s.ended_ms ?? now()) - s.started_ms) / 1000), key: (s) => (s.ended_ms ?? now()) - s.started_ms, kind: "n", more: true },
+  { label: "how", text: (s) => s.ended_how ?? (s.newest ? "the latest" : "not said"), kind: "text" },
+];
+
+const halts = () => [
+  { label: "since", text: (h) => moment(h.ts_ms), key: (h) => h.ts_ms },
+  { label: "why", text: (h) => words(h.kind) },
+  { label: "until", text: (h) => until(h.until_ms), key: (h) => h.until_ms },
+  { label: "equity", text: (h) => money(h.equity), key: (h) => h.equity, kind: "n" },
+];
+
+const disabled = () => [
+  { label: "instance", text: (i) => i.id, small: (i) => i.symbol, kind: "text" },
+  { label: "why", text: (i) => i.note ?? "by hand", kind: "text" },
+];
+
+// A halt without an end has one beyond the calendar of a page.
+export function until(ms) {
+  return ms === null || ms > 4e12 || ms <= 0 ? "resumed by hand" : day(ms) + " " + time(ms).slice(0, 5);
+}
