@@ -64,8 +64,8 @@ const feed = (now) => [
 
 const sessions = (now) => [
   { label: "started", text: (s) => moment(s.started_ms), small: (s) => `${s.version}, pid ${s.pid}`, key: (s) => s.started_ms },
-  { label: "ended", text: (s) => (s.ended_ms === null ? "–" : moment(s.ended_ms)), key: (s) => s.ended_ms },
-  { label: "ran", text: (s) => span(((s.ended_ms ?? now()) - s.started_ms) / 1000), key: (s) => (s.ended_ms ?? now()) - s.started_ms, kind: "n", more: true },
+  { label: "ended", text: (s) => (s.ended_ms === null ? "–" : moment(s.ended_ms)), key: (s) => s.ended_ms, more: true },
+  { label: "ran", text: (s) => span(((s.ended_ms ?? now()) - s.started_ms) / 1000), key: (s) => (s.ended_ms ?? now()) - s.started_ms, kind: "n" },
   { label: "how", text: (s) => s.ended_how ?? (s.newest ? "the latest" : "not said"), kind: "text" },
 ];
 
@@ -73,7 +73,7 @@ const halts = () => [
   { label: "since", text: (h) => moment(h.ts_ms), key: (h) => h.ts_ms },
   { label: "why", text: (h) => words(h.kind) },
   { label: "until", text: (h) => until(h.until_ms), key: (h) => h.until_ms },
-  { label: "equity", text: (h) => money(h.equity), key: (h) => h.equity, kind: "n" },
+  { label: "equity", text: (h) => money(h.equity), key: (h) => h.equity, kind: "n", more: true },
 ];
 
 const disabled = () => [
