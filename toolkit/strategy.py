@@ -11,7 +11,7 @@ import inspect
 import math
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -69,6 +69,7 @@ class Strategy:
         gives whole numbers of bars by interval, or raises `StrategyError` where the function given did otherwise.
     peers : symbols whose bars it reads besides its own.
     native : higher intervals that it reads with `source="native"`.
+    code : hash of its code where it is known already: of a version whose sources stand elsewhere.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Strategy:
     peers: tuple[str, ...] = ()
     native: tuple[str, ...] = ()
     doc: str = field(default="", compare=False)
+    code: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lookback", _guarded(self, self.lookback))
@@ -223,6 +225,8 @@ def type_name(wanted: Any) -> str:
 
 
 _REGISTRY: dict[str, Strategy] = {}
+# Where `@strategy` puts what it registers; the last one counts.
+_REGISTERS: list[dict[str, Strategy]] = [_REGISTRY]
 # Modules that were loaded -> those of their files that cannot be imported.
 _BROKEN: dict[tuple[str, ...], dict[str, StrategyError]] = {}
 
@@ -257,16 +261,31 @@ def strategy(
             raise StrategyError(f"strategy {name}: every parameter needs a default, {sorted(missing)} have none")
         for interval in intervals:
             interval_ms(interval)
-        known, file = _REGISTRY.get(name), Path(inspect.getfile(function))
+        table = _REGISTERS[-1]
+        known, file = table.get(name), Path(inspect.getfile(function))
         if known is not None and known.source_file != file:
             raise _NameTakenError(name, known.source_file, file)
-        _REGISTRY[name] = Strategy(
+        table[name] = Strategy(
             name, function, params_type, tuple(intervals), lookback, tuple(peers), tuple(native),
             inspect.getdoc(function) or "",
         )  # fmt: skip
         return function
 
     return register
+
+
+@contextlib.contextmanager
+def registering_apart(known: Mapping[str, Strategy] | None = None) -> Iterator[dict[str, Strategy]]:
+    """Strategies imported in this block are registered in the table that it gives, and nowhere else.
+
+    known : what is in that table to begin with; in the block a name of it means that strategy.
+    """
+    table: dict[str, Strategy] = dict(known or {})
+    _REGISTERS.append(table)
+    try:
+        yield table
+    finally:
+        _REGISTERS.pop()
 
 
 def load_strategies(modules: Iterable[str] | None = None) -> dict[str, Strategy]:
@@ -289,7 +308,7 @@ def broken_strategies(modules: Iterable[str] | None = None) -> dict[str, Strateg
 
 def registered() -> dict[str, Strategy]:
     """The strategies known so far, by name; nothing is imported."""
-    return dict(_REGISTRY)
+    return _REGISTRY | _REGISTERS[-1]
 
 
 def get_strategy(name: str, modules: Iterable[str] | None = None) -> Strategy:
@@ -299,6 +318,8 @@ def get_strategy(name: str, modules: Iterable[str] | None = None) -> Strategy:
     ------
     StrategyError : a second file holds a strategy of this name.
     """
+    if name in _REGISTERS[-1] and len(_REGISTERS) > 1:
+        return _REGISTERS[-1][name]
     names = _module_names(modules)
     known = _load(names)
     if name not in known:

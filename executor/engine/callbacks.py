@@ -5,7 +5,6 @@ one raises is reported and changes nothing.
 """
 
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -25,8 +24,9 @@ class Callbacks:
     def __init__(self, members: Sequence[Traded]) -> None:
         self._found: dict[str, dict[str, Listener]] = {}
         for one in members:
-            module = sys.modules.get(one.strategy.function.__module__)
-            found = {name: getattr(module, name) for name in NAMES if callable(getattr(module, name, None))}
+            # Not the module of that name: a bundle's strategies are no longer among those that are imported.
+            names = one.strategy.function.__globals__
+            found = {name: names[name] for name in NAMES if callable(names.get(name))}
             if found:
                 self._found[one.instance_id] = found
 

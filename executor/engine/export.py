@@ -56,6 +56,10 @@ class _Instance:
     symbol: str
     interval: str
 
+    @property
+    def digest(self) -> str:
+        return self.id.rpartition("-")[2]
+
 
 @dataclass(frozen=True)
 class _Member:

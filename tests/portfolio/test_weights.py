@@ -15,8 +15,9 @@ from tests.portfolio.records import record
 from toolkit.analysis.frames import TIME
 from toolkit.bars.intervals import DAY_MS
 from toolkit.errors import InputError, UnknownNameError
+from toolkit.portfolio.schedule import check_weights
 from toolkit.portfolio.track import track_from_trades
-from toolkit.portfolio.weights import METHODS, Caps, check_weights, weigh, weighing
+from toolkit.portfolio.weights import METHODS, Caps, weigh, weighing
 from toolkit.portfolio.weights_caps import capped, largest_total
 
 RISKY = ("inverse_volatility", "hrp", "min_variance", "max_sharpe", "cvar")

@@ -16,8 +16,8 @@ from toolkit.portfolio.origin import UNKNOWN, Origin
 from toolkit.portfolio.planning import Wish, make_plan
 from toolkit.portfolio.rebalance import RebalancePolicy
 from toolkit.portfolio.result import PortfolioResult
+from toolkit.portfolio.schedule import check_weights
 from toolkit.portfolio.simulate import PortfolioRun, simulate
-from toolkit.portfolio.weights import check_weights
 from toolkit.portfolio.weights_caps import Caps
 from toolkit.portfolio.weights_file import WeightsFile
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import settings
-from toolkit.analysis.runs import durable
+from toolkit.durable import durable
 from toolkit.engine.identity import canonical_json
 from toolkit.errors import InputError, RunError, UnknownNameError
 from toolkit.portfolio.limits import Instrument, Limits
-from toolkit.portfolio.weights import check_weights
+from toolkit.portfolio.schedule import check_weights
 
 if TYPE_CHECKING:
     from toolkit.portfolio.members import Member
@@ -205,7 +205,7 @@ def fingerprints(bars: Iterable[Any]) -> tuple[dict[str, Any], ...]:
 
 
 def _checked(weights: Mapping[str, float], ids: Sequence[str], off: str | None) -> dict[str, float]:
-    """Every instance's weight; what `weights.check_weights` refuses, and only a deployment that says `off` has none."""
+    """Every instance's weight; what `check_weights` refuses, and only a deployment that says `off` has none."""
     whole = {name: float(weights.get(name, 0.0)) for name in ids} | {
         name: value for name, value in weights.items() if name not in ids
     }

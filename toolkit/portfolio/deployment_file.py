@@ -33,6 +33,18 @@ def read(path: Path, *, accept_code: bool = False, strategies: Iterable[str] | N
         (its checksum differs), breaks its schema, names a strategy or a parameter that there is not, has weights that
         are negative, NaN or sum to nothing, or its code differs.
     """
+    table = checked_table(path)
+    try:
+        return _deployment(table, accept_code, strategies)
+    except LockstepError as error:
+        raise InputError(f"deployment {path}: {error}") from None
+
+
+def checked_table(path: Path) -> dict[str, Any]:
+    """What a deployment's file says: whole, of this schema and as it was written; raises what `read` does of the file.
+
+    Strategies, their code and their parameters are not looked at.
+    """
     table = _table(path)
     _check_version(path, table)
     if table.get("checksum") != checksum(table):
@@ -41,10 +53,7 @@ def read(path: Path, *, accept_code: bool = False, strategies: Iterable[str] | N
             f"and its contents give {checksum(table)[:12]}; restore the file, or {_ANEW}"
         )
     _check_schema(path, table)
-    try:
-        return _deployment(table, accept_code, strategies)
-    except LockstepError as error:
-        raise InputError(f"deployment {path}: {error}") from None
+    return table
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.symbols import canonical_symbol
@@ -13,7 +13,9 @@ from toolkit.engine.lookback import check_interval
 from toolkit.engine.rules import Costs, TradeRules, costs_from, rules_from
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.strategy import Strategy, get_strategy, registered
-from toolkit.sweep.result import SweepResult
+
+if TYPE_CHECKING:
+    from toolkit.sweep.result import SweepResult
 
 INSTANCES = "instance"
 _WEIGHT = "weight"
@@ -68,7 +70,7 @@ def _code(strategy: Strategy, changed_ns: int) -> str:
 
 
 def members_from_sweep(
-    run: SweepResult | str | Path,
+    run: "SweepResult | str | Path",
     numbers: Iterable[int] | None = None,
     *,
     top: int | None = None,
@@ -90,6 +92,8 @@ def members_from_sweep(
     ------
     InputError : a number that the sweep does not have, or twice; a `top` or `min_trades` that leaves none; no sweep.
     """
+    from toolkit.sweep.result import SweepResult
+
     result = run if isinstance(run, SweepResult) else SweepResult.read(run, root)
     if numbers is None:
         chosen = _best(result, top, by, min_trades)
@@ -106,7 +110,7 @@ def members_from_sweep(
     return members
 
 
-def _best(result: SweepResult, top: int | None, by: str | None, min_trades: int | None) -> list[int]:
+def _best(result: "SweepResult", top: int | None, by: str | None, min_trades: int | None) -> list[int]:
     """Numbers of the best combinations, at least one."""
     for name, option, value, least in (("top", "--top", top, 1), ("min_trades", "--min-trades", min_trades, 0)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):

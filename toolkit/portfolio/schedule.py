@@ -1,15 +1,16 @@
 """Which instances are on, from when, with what weight."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.errors import InputError
+from toolkit.errors import InputError, UnknownNameError
 from toolkit.types import FloatArray, IntArray
 
 ALWAYS = -(2**62)
+_SUM_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,31 @@ class WeightSchedule:
     def largest_sum(self) -> float:
         """The largest sum of weights at any moment."""
         return float(self.weights.sum(axis=1).max()) if len(self.weights) else math.nan
+
+
+def check_weights(weights: Mapping[str, float], instances: Collection[str]) -> dict[str, float]:
+    """Weights for exactly these instances, those not named at 0.
+
+    Raises
+    ------
+    UnknownNameError : a weight of an instance that is not among them. InputError : a weight is negative or not finite,
+    or they add up to nothing or to more than 1 (1e-9 is allowed for rounding).
+    """
+    if not isinstance(weights, Mapping):
+        raise InputError(f"weights must be a table of instances and shares, or a method's name, were {weights!r}")
+    known = list(instances)
+    for name, weight in weights.items():
+        if name not in known:
+            raise UnknownNameError("instance", name, known, "leave it out of the weights, or add it to the portfolio")
+        if isinstance(weight, bool) or not isinstance(weight, float | int) or not math.isfinite(weight):
+            raise InputError(f"the weight of {name} must be a finite number, was {weight!r}; 0 switches it off")
+        if weight < 0.0:
+            raise InputError(
+                f"the weight of {name} must not be negative, was {weight!r}; a strategy's side is in its rules"
+            )
+    total = math.fsum(weights.values())
+    if total <= 0.0:
+        raise InputError(f"the weights of {len(known)} instances sum to nothing; give at least one more than 0")
+    if total > 1.0 + _SUM_TOLERANCE:
+        raise InputError(f"weights are shares of equity and must sum to at most 1, was {total:.6g}; divide them by it")
+    return {name: float(weights.get(name, 0.0)) for name in known}

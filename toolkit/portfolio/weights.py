@@ -4,7 +4,7 @@ A weight is a share of equity: not negative, all of them at most 1.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,31 +154,3 @@ def _nothing(method: str, left_out: Mapping[str, str]) -> str:
     name, why = next(iter(left_out.items()))
     others = f", and {len(left_out) - 1} more cannot be weighed" if len(left_out) > 1 else ""
     return f"{method} has no instance to weigh: {name} {why}{others}; learn from a longer range or other instances"
-
-
-def check_weights(weights: Mapping[str, float], instances: Collection[str]) -> dict[str, float]:
-    """Weights for exactly these instances, those not named at 0.
-
-    Raises
-    ------
-    UnknownNameError : a weight of an instance that is not among them. InputError : a weight is negative or not finite,
-    or they add up to nothing or to more than 1 (1e-9 is allowed for rounding).
-    """
-    if not isinstance(weights, Mapping):
-        raise InputError(f"weights must be a table of instances and shares, or a method's name, were {weights!r}")
-    known = list(instances)
-    for name, weight in weights.items():
-        if name not in known:
-            raise UnknownNameError("instance", name, known, "leave it out of the weights, or add it to the portfolio")
-        if isinstance(weight, bool) or not isinstance(weight, float | int) or not math.isfinite(weight):
-            raise InputError(f"the weight of {name} must be a finite number, was {weight!r}; 0 switches it off")
-        if weight < 0.0:
-            raise InputError(
-                f"the weight of {name} must not be negative, was {weight!r}; a strategy's side is in its rules"
-            )
-    total = math.fsum(weights.values())
-    if total <= 0.0:
-        raise InputError(f"the weights of {len(known)} instances sum to nothing; give at least one more than 0")
-    if total > 1.0 + _SUM_TOLERANCE:
-        raise InputError(f"weights are shares of equity and must sum to at most 1, was {total:.6g}; divide them by it")
-    return {name: float(weights.get(name, 0.0)) for name in known}

@@ -9,7 +9,7 @@ import polars as pl
 from toolkit.analysis.runs import write_csv
 from toolkit.bars.moments import to_ms
 from toolkit.errors import InputError
-from toolkit.portfolio.weights import check_weights
+from toolkit.portfolio.schedule import check_weights
 
 _COLUMNS = ("instance", "weight")
 _DAYS = ("learned_from", "learned_to")
