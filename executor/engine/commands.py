@@ -14,6 +14,8 @@ from toolkit.types import Records
 WAITING = "SELECT id, verb, target, value FROM commands WHERE status = 'waiting' AND verb != 'reload' ORDER BY id"
 RELOADS = "SELECT id FROM commands WHERE status = 'waiting' AND verb = 'reload' ORDER BY id"
 MATCHING = "SELECT id FROM instances WHERE ? IN (id, strategy, symbol, '*') OR ? = '' ORDER BY id"
+BY_HAND = "by hand"
+BROKEN = f"SELECT id FROM instances WHERE enabled = 0 AND note != '{BY_HAND}'"
 ACTIVE_TRADES = "SELECT trade_id, leg FROM trades WHERE status = 'ACTIVE' AND ? IN (trade_id, symbol, instance, '*')"
 WAITING_ENTRIES = """
 SELECT o.trade_id, s.leg FROM orders o JOIN signals s ON s.signal_id = o.trade_id || '-signal'
@@ -67,7 +69,7 @@ class Commands:
     def _switch(self, target: str, on: bool, done: Done) -> str:
         found = [row["id"] for row in self._ledger.rows(MATCHING, (target, target))]
         for name in found:
-            self._ledger.update("instances", {"id": name}, {"enabled": int(on), "note": None if on else "by hand"})
+            self._ledger.update("instances", {"id": name}, {"enabled": int(on), "note": None if on else BY_HAND})
         done.reweighed = done.reweighed or bool(found)
         return f"{len(found)} instances {'enabled' if on else 'disabled'}" if found else ""
 
@@ -86,6 +88,11 @@ class Commands:
         done.acts.append((moment_ms, CASH_ACT, 0, amount))
         self._ledger.insert("cash_flows", {"ts_ms": moment_ms, "kind": kind, "amount": abs(amount), "note": note})
         return f"{kind} of {abs(amount):,.2f}"
+
+
+def broken(ledger: Ledger) -> set[str]:
+    """Instances that are off since their strategy raised."""
+    return {row["id"] for row in ledger.rows(BROKEN)}
 
 
 def disabled(ledger: Ledger, instance: str, why: str) -> None:

@@ -83,6 +83,7 @@ class Engine:
             self.account.restore(kept.saved, self._recorder.names)
         self._commands = Commands(ledger, self.account, self._recorder.names)
         self._callbacks = Callbacks(self.account.members)
+        self._broken = commands.broken(ledger)
         self._first = _first_legs(self.account.members)
 
     def series(self) -> Mapping[Series, int]:
@@ -125,6 +126,7 @@ class Engine:
                 raise LedgerError(f"{series} must go on at {self.next_ts(series)}, was given the bar of {bar.ts}")
         if not bars:
             return ()
+        self._activate(event.moment_ms)
         with self.ledger.transaction(f"event {event.moment_ms}"):
             changes = self._step(event, bars)
         self.moment_ms = event.moment_ms
@@ -146,6 +148,16 @@ class Engine:
         self.reload()
         return True
 
+    def _activate(self, moment: int) -> None:
+        """Let a deployment take over that was loaded for this moment; its limits hold from here on."""
+        due = self.ledger.value(_DUE, (moment,))
+        if due is None:
+            return
+        with self.ledger.transaction("activate"):
+            self.ledger.update("deployments", {"state": "active"}, {"state": "retired"})
+            self.ledger.update("deployments", {"id": due}, {"state": "active"})
+        self.reload()
+
     def close_book(self) -> float:
         """Write the account's mark at the last event; returns its equity."""
         mark = self.account.mark(max(self.moment_ms, self._start_ms))
@@ -161,6 +173,7 @@ class Engine:
         ledger.put("bars", [state.bar_row(s, bar, event.recorded, self.seq, now) for s, bar in bars.items()])
         done = self._commands.apply(moment, self.seq, now)
         if done.reweighed:
+            self._broken = commands.broken(ledger)
             self._reweigh(moment, "by hand")
         self._stale(moment, now, done)
         before = account.state.copy()
@@ -187,7 +200,9 @@ class Engine:
         )
         for k, one in enumerate(account.members):
             first = self._first[k]
-            if one.series not in bars or not awake[first : first + len(one.sides)].any():
+            if one.series not in bars or one.instance_id in self._broken:
+                continue
+            if not awake[first : first + len(one.sides)].any():
                 continue
             close_ms = bars[one.series] + one.series.base_ms
             if floor_ts(close_ms, one.signal_ms) != close_ms:
@@ -205,9 +220,13 @@ class Engine:
                         account.judge(first + j, verdict.decision, verdict.prediction)
 
     def _failed(self, one: Traded, first: int, error: Exception, moment: int) -> None:
-        """A strategy that raises is switched off with its instance; the others go on."""
+        """An instance whose strategy raises is switched off, and not asked again; the others go on.
+
+        Its open trade keeps its stop, target and time rules.
+        """
         _log.error("%s is disabled: %s", one.instance_id, error)
         commands.disabled(self.ledger, one.instance_id, str(error))
+        self._broken.add(one.instance_id)
         text = f"{one.instance_id} is disabled, its strategy raised: {error}"
         self.ledger.insert("notices", {"ts_ms": self._clock(), "level": "error", "kind": "disabled", "text": text})
         self.account.state["weight"][first : first + len(one.sides)] = 0.0
@@ -305,6 +324,7 @@ _LATE_WEIGHTS = """
 SELECT DISTINCT effective_ms FROM weights WHERE effective_ms > coalesce(?, effective_ms) AND effective_ms <= ?
 ORDER BY effective_ms
 """
+_DUE = "SELECT id FROM deployments WHERE state = 'loaded' AND effective_from_ms <= ? ORDER BY effective_from_ms, id"
 _CAPITAL = "SELECT sum(amount) FROM cash_flows WHERE kind = 'allocated'"
 
 

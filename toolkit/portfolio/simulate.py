@@ -61,6 +61,7 @@ def simulate(
     end_ms: int | None = None,
     instruments: Mapping[str, Instrument] | None = None,
     predictions: Mapping[str, Mapping[int, FloatArray]] | None = None,
+    acts: Records | None = None,
 ) -> PortfolioRun:
     """Many instances, long and short, on one account.
 
@@ -72,6 +73,7 @@ def simulate(
     start_ms, end_ms : the period; default: from the earliest traded bar to the latest close.
     instruments : venue rules by symbol; those of symbols that no member trades are not looked at.
     predictions : by instance id and side, float64, one a signal bar: a model's probability, for sizing by prediction.
+    acts : ACT records, ascending: what people did to the account. Legs are numbered by instance id, long before short.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def simulate(
     start, end = _period(members, start_ms, end_ms)
     seats = _seats(members, place_of, start, instruments or {}, predictions or {})
     run = run_account(
-        places, seats, (weights.effective_ms, weights.weights), limits.rates(), float(capital), (start, end)
+        places, seats, (weights.effective_ms, weights.weights), limits.rates(), float(capital), (start, end), acts
     )
     owner = np.array([seat.member for seat in seats], np.int64)
     states = {(seat.member, seat.side): _state(row) for seat, row in zip(seats, run.legs, strict=True)}
