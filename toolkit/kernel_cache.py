@@ -67,12 +67,17 @@ def source_hash(files: Iterable[Path]) -> str:
 @cache
 def toolkit_dir() -> Path:
     """Folder of the toolkit's own compiled code."""
-    return _used(cache_root() / f"toolkit-{source_hash(toolkit_files())}")
+    return folder_of("toolkit", toolkit_files())
+
+
+def folder_of(kind: str, files: Iterable[Path]) -> Path:
+    """Folder of the compiled code that comes from these sources; of each kind the newest are kept."""
+    return _used(cache_root() / f"{kind}-{source_hash(files)}")
 
 
 def activate(modules: Iterable[str]) -> Path:
     """Point numba at the folder of these strategy modules, for functions decorated from now on."""
-    folder = _used(cache_root() / f"strategies-{source_hash(source_files(modules))}")
+    folder = folder_of("strategies", source_files(modules))
     _point(str(folder))
     return folder
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from executor.deployments.strategies import SOURCES, bundle_strategies
 from executor.ledger import Ledger
 from executor.ledger.ledger import Row
+from toolkit.engine.identity import code_hash
 from toolkit.engine.rules import Costs, TradeRules, costs_from, rules_from
 from toolkit.errors import LedgerError, StrategyError
+from toolkit.portfolio.bundle import SOURCES
+from toolkit.portfolio.bundle_code import bundle_strategies
 from toolkit.portfolio.limits import Instrument, Limits, instruments_from, limits_from
 from toolkit.strategy import Strategy, get_strategy
 
@@ -76,12 +78,10 @@ def strategy_of(row: Mapping[str, Any], folder: str, instance: str) -> Strategy:
         found = bundle_strategies(Path(folder))
         if row["strategy"] not in found:
             raise StrategyError(f"{folder} carries no strategy {row['strategy']!r}; deploy it anew")
-        strategy, code = found[row["strategy"]]
+        strategy = found[row["strategy"]]
     else:
-        from toolkit.engine.identity import code_hash
-
         strategy = get_strategy(row["strategy"])
-        code = code_hash(strategy)
+    code = code_hash(strategy)
     if code != row["code"]:
         raise StrategyError(
             f"{instance} was deployed with other code ({row['code'][:12]} then, {code[:12]} now), so it would not "

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -85,14 +85,24 @@ def canonical_json(value: Any) -> str:
 def code_hash(strategy: Strategy) -> str:
     """sha256 over the strategy's file, the modules of its own package that it imports, and the toolkit's deciding code.
 
-    A function without a file (typed into a notebook) is hashed by its source text.
+    A function without a file (typed into a notebook) is hashed by its source text. A strategy that says its `code`
+    itself is of another version, whose sources stand elsewhere.
     """
-    digest = hashlib.sha256(_toolkit_hash().encode())
-    file = Path(inspect.getfile(strategy.function))
+    if strategy.code:
+        return strategy.code
+    file = strategy.source_file
     if not file.is_file():
+        digest = hashlib.sha256(_toolkit_hash().encode())
         digest.update(inspect.getsource(strategy.function).encode())
         return digest.hexdigest()
-    for source in _own_sources(file, strategy.function.__module__):
+    return sources_hash(own_sources(file, strategy.function.__module__))
+
+
+def sources_hash(sources: Mapping[str, Path]) -> str:
+    """The `code_hash` of a strategy with these sources, by module name (`own_sources`)."""
+    digest = hashlib.sha256(_toolkit_hash().encode())
+    for name in sorted(sources):
+        source = sources[name]
         digest.update(source.name.encode() + b"\0" + hashlib.sha256(source.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -108,21 +118,31 @@ def _toolkit_hash() -> str:
     return digest.hexdigest()
 
 
-def _own_sources(file: Path, module: str) -> list[Path]:
-    """The file, and what it imports, directly or not, from its own top-level package (the toolkit is counted apart)."""
+def _loaded_file(module: str) -> Path | None:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if file else None
+
+
+def own_sources(file: Path, module: str, locate: Callable[[str], Path | None] = _loaded_file) -> dict[str, Path]:
+    """The file, and what it imports, directly or not, from its own top-level package, by module name.
+
+    The toolkit is counted apart. `locate` gives a module's file, None where there is none: unless given, that of the
+    module as it is loaded.
+    """
     package = module.partition(".")[0]
     found: dict[str, Path] = {module: file}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         for imported in _imports(found[name], name):
-            loaded = sys.modules.get(imported)
-            source = getattr(loaded, "__file__", None)
             inside = imported == package or imported.startswith(package + ".")
-            if inside and package != "toolkit" and source and imported not in found:
-                found[imported] = Path(source)
+            if not inside or package == "toolkit" or imported in found:
+                continue
+            source = locate(imported)
+            if source is not None:
+                found[imported] = source
                 waiting.append(imported)
-    return [found[name] for name in sorted(found)]
+    return found
 
 
 def _imports(file: Path, module: str) -> set[str]:
