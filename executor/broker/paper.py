@@ -10,10 +10,9 @@ from executor.broker.base import Intent, Order, Report, Status, Verb
 
 
 class PaperBroker:
-    """Takes every order at once and never refuses; `settles_bars` says that bars fill its orders."""
+    """Takes every order at once and never refuses."""
 
     name = "paper"
-    settles_bars = True
 
     def __init__(self) -> None:
         self._open: dict[str, Order] = {}
@@ -28,12 +27,12 @@ class PaperBroker:
             return ()
         return (Report(order.order_id, Status.OPEN, order.created_ms),)
 
+    def resume(self, orders: Sequence[Order]) -> Sequence[Report]:
+        self._open = {order.order_id: order for order in orders}
+        return tuple(Report(order.order_id, Status.OPEN, order.created_ms) for order in orders)
+
     def reports(self) -> Sequence[Report]:
         return ()
 
     def open_orders(self) -> Sequence[Order]:
         return tuple(self._open.values())
-
-    def forget(self, order_id: str) -> None:
-        """The engine saw it fill."""
-        self._open.pop(order_id, None)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from executor.broker.base import Broker, Intent, Status
+from executor.broker.base import Broker, Intent, Kind, Order, Report, Status
 from executor.engine import commands, state
 from executor.engine.account import Account, Terms
 from executor.engine.callbacks import Callbacks
@@ -17,7 +17,7 @@ from executor.engine.signals import Evaluator, Traded
 from executor.engine.state import LoadPlan
 from executor.engine.windows import History
 from executor.feed.base import BarEvent, ClosedBar, Series
-from executor.ledger import Ledger
+from executor.ledger import Ledger, number
 from toolkit.bars.intervals import floor_ts, origin_ms
 from toolkit.engine.account import HALT_ACT, SAID
 from toolkit.engine.sizing import NO_HALT, STALE_HALT
@@ -85,6 +85,7 @@ class Engine:
         self._callbacks = Callbacks(self.account.members)
         self._broken = commands.broken(ledger)
         self._first = _first_legs(self.account.members)
+        self._acknowledge("resume", self.broker.resume(working_orders(ledger)))
 
     def series(self) -> Mapping[Series, int]:
         """Every series that is read, with the base bars that its windows hold."""
@@ -281,15 +282,20 @@ class Engine:
             self.ledger.insert("notices", {"ts_ms": now, "level": "warning", "kind": "halt", "text": text})
 
     def _send(self, intent: Intent) -> None:
-        reports = self.broker.send(intent)
-        if not reports:
+        self._acknowledge(f"sent {intent.order.order_id}", self.broker.send(intent))
+
+    def _acknowledge(self, label: str, reports: Sequence[Report]) -> None:
+        """Write that orders are known to the broker."""
+        taken = [report for report in reports if report.status is Status.OPEN]
+        if not taken:
             return
-        with self.ledger.transaction(f"sent {intent.order.order_id}"):
-            for report in reports:
-                if report.status is Status.OPEN:
-                    self.ledger.update("orders", {"order_id": report.order_id, "status": Status.NEW.value}, {
-                        "status": Status.OPEN.value, "venue_order_id": report.venue_order_id,
-                    })  # fmt: skip
+        with self.ledger.transaction(label):
+            for report in taken:
+                self.ledger.update(
+                    "orders",
+                    {"order_id": report.order_id, "status": Status.NEW.value},
+                    {"status": Status.OPEN.value, "venue_order_id": report.venue_order_id},
+                )
 
     def _history(self, series: Series) -> History:
         length, higher = self._lengths[series]
@@ -324,8 +330,20 @@ _LATE_WEIGHTS = """
 SELECT DISTINCT effective_ms FROM weights WHERE effective_ms > coalesce(?, effective_ms) AND effective_ms <= ?
 ORDER BY effective_ms
 """
+_WORKING = "SELECT * FROM orders WHERE status IN ('NEW', 'OPEN') ORDER BY created_ms, order_id"
 _DUE = "SELECT id FROM deployments WHERE state = 'loaded' AND effective_from_ms <= ? ORDER BY effective_from_ms, id"
 _CAPITAL = "SELECT sum(amount) FROM cash_flows WHERE kind = 'allocated'"
+
+
+def working_orders(ledger: Ledger) -> list[Order]:
+    """Orders that are wanted and not done with, oldest first."""
+    return [
+        Order(
+            r["order_id"], r["trade_id"], r["instance"], r["symbol"], Kind(r["kind"]), r["side"], r["type"], r["qty"],
+            number(r["price"]), r["created_ms"],
+        )
+        for r in ledger.rows(_WORKING)
+    ]  # fmt: skip
 
 
 def sum_of_capital(ledger: Ledger) -> float:

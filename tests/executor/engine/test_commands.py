@@ -136,7 +136,7 @@ def test_a_command_for_what_is_not_there_is_refused_and_changes_nothing(tmp_path
 
 
 def test_a_strategy_that_raises_is_switched_off_and_the_others_go_on(tmp_path: Path) -> None:
-    case, ledger, engine, events = started(BUSY[0], tmp_path / "l.sqlite")
+    _case, ledger, engine, events = started(BUSY[0], tmp_path / "l.sqlite")
     broken = engine.account.members[0]
     at = events[len(events) // 2].moment_ms
 
