@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-COMMANDS: tuple[str, ...] = ("replay", "restore", "token")
+COMMANDS: tuple[str, ...] = ("load", "replay", "restore", "token")
 
 
 @app.callback()

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from executor.deployments.members import strategy_of
+from executor.deployments.members import Versions
 from executor.ledger import Ledger
 from toolkit.bars.moments import to_ms
 from toolkit.errors import InputError
 from toolkit.portfolio.deployment import read_deployment
 from toolkit.portfolio.deployment_file import checked_table
 
-_KNOWN = "SELECT id, state FROM deployments WHERE id = ?"
+_HOLDS = "SELECT id FROM deployments WHERE id = ? AND state != 'retired'"
 _ENABLED = "SELECT id, enabled, note FROM instances"
 _CURRENT = "SELECT id FROM deployments WHERE state = 'active'"
 
@@ -31,7 +31,7 @@ def load_document(
     """Make a deployment known to a ledger; returns its id. A new ledger becomes an account with its capital.
 
     Its weights hold from `effective_from` on, or from now where that has passed. A running daemon takes it over at its
-    next event. Loading one that is there changes nothing.
+    next event. Loading the one that holds, or that is going to, changes nothing; an older one takes over again.
 
     Parameters
     ----------
@@ -47,16 +47,11 @@ def load_document(
     """
     said = dict(facts or {})
     folder = str(said.get("folder", ""))
-    if accept_code:
-        table = read_deployment(file, accept_code=True).table()
-    else:
-        table = checked_table(file)
-        for row in table["instances"]:
-            strategy_of(row, folder, row["id"])
+    table = read_deployment(file, accept_code=True).table() if accept_code else checked_table(file)
+    check_document(table, folder)
     now = time.time_ns() // 1_000_000
-    if ledger.rows(_KNOWN, (table["id"],)):
+    if ledger.rows(_HOLDS, (table["id"],)):
         return str(table["id"])
-    _check(table)
     with ledger.transaction("load"):
         first = ledger.meta("start_ms") is None
         begin = start_ms if start_ms is not None else now
@@ -68,6 +63,7 @@ def load_document(
         if holds:
             for row in ledger.rows(_CURRENT):
                 ledger.update("deployments", {"id": row["id"]}, {"state": "retired"})
+            ledger.set_meta("deployment", table["id"])
         ledger.put("deployments", [{
             "id": table["id"], "checksum": table["checksum"], "folder": folder, "document": json.dumps(table),
             "loaded_ms": now, "effective_from_ms": effective, "previous": table["previous"],
@@ -82,12 +78,36 @@ def load_document(
     return str(table["id"])
 
 
+def check_document(table: Mapping[str, Any], folder: str) -> None:
+    """Whether the executor can trade a deployment's table, by the sources of its bundle's folder ("": the project's).
+
+    Raises
+    ------
+    InputError : it lacks what the executor must know, or has a policy that it cannot follow. StrategyError : a strategy
+    is not there, or its code is not the one that it was made with.
+    """
+    versions = Versions()
+    for row in table["instances"]:
+        versions.strategy(row, folder)
+        for name in ("exchange", "base"):
+            if not row[name]:
+                raise InputError(
+                    f"deployment {table['id']} does not say the {name} of {row['id']}, and the executor must know "
+                    f"where its bars come from; make it anew with `toolkit portfolio select`"
+                )
+        if row["rules"]["policy"] == "finer":
+            raise InputError(
+                f"{row['id']} has policy 'finer', which looks inside a bar with bars that the executor does not get; "
+                f"test and deploy it with 'pessimistic' or 'adaptive'"
+            )
+
+
 def _open_account(ledger: Ledger, table: Mapping[str, Any], mode: str, start_ms: int, capital: float | None) -> None:
     amount = float(table["capital"]) if capital is None else capital
     if not amount > 0:
         raise InputError(f"`capital` must be above 0, was {amount!r}")
     currency = table["instances"][0]["symbol"].partition("/")[2].partition(":")[0]
-    facts = {"mode": mode, "account": table["id"], "currency": currency, "start_ms": str(start_ms)}
+    facts = {"mode": mode, "account": ledger.path.stem, "currency": currency, "start_ms": str(start_ms)}
     for key, value in facts.items():
         ledger.set_meta(key, value)
     ledger.insert("cash_flows", {"ts_ms": start_ms, "kind": "allocated", "amount": amount, "note": table["id"]})
@@ -111,18 +131,3 @@ def _instances(ledger: Ledger, table: Mapping[str, Any], effective: int) -> None
         for row in table["instances"]
     ]
     ledger.put("weights", weights)
-
-
-def _check(table: Mapping[str, Any]) -> None:
-    for row in table["instances"]:
-        for name in ("exchange", "base"):
-            if not row[name]:
-                raise InputError(
-                    f"deployment {table['id']} does not say the {name} of {row['id']}, and the executor must know "
-                    f"where its bars come from; make it anew with `toolkit portfolio select`"
-                )
-        if row["rules"]["policy"] == "finer":
-            raise InputError(
-                f"{row['id']} has policy 'finer', which looks inside a bar with bars that the executor does not get; "
-                f"test and deploy it with 'pessimistic' or 'adaptive'"
-            )

@@ -68,31 +68,49 @@ def members(ledger: Ledger, also: Collection[str] = ()) -> list[DeployedMember]:
     ------
     StrategyError : a strategy is not there, or its code is not the one that was deployed.
     """
-    rows = ledger.rows(MEMBERS)
-    return [_member(row) for row in rows if row["state"] != "retired" or row["id"] in also]
+    rows, versions = ledger.rows(MEMBERS), Versions()
+    return [_member(row, versions) for row in rows if row["state"] != "retired" or row["id"] in also]
 
 
-def strategy_of(row: Mapping[str, Any], folder: str, instance: str) -> Strategy:
-    """The strategy of an instance's row: the bundle's where it carries sources, else the project's."""
-    if folder and (Path(folder) / SOURCES).is_dir():
-        found = bundle_strategies(Path(folder))
-        if row["strategy"] not in found:
-            raise StrategyError(f"{folder} carries no strategy {row['strategy']!r}; deploy it anew")
-        strategy = found[row["strategy"]]
-    else:
-        strategy = get_strategy(row["strategy"])
-    code = code_hash(strategy)
-    if code != row["code"]:
-        raise StrategyError(
-            f"{instance} was deployed with other code ({row['code'][:12]} then, {code[:12]} now), so it would not "
-            f"trade what was tested; go back to the Lockstep and the strategy that it was made with, or deploy it anew"
-        )
-    return strategy
+class Versions:
+    """Strategies by the code of the version that a row names, each looked up once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[Strategy, str]] = {}
+
+    def strategy(self, row: Mapping[str, Any], folder: str) -> Strategy:
+        """The strategy of an instance's row: the bundle's where the folder is one, else the project's.
+
+        Raises
+        ------
+        StrategyError : it is not there, or its code is not the one that the row names.
+        """
+        key = (folder, row["strategy"])
+        if key not in self._known:
+            found = _of_bundle(folder, row["strategy"]) if folder else get_strategy(row["strategy"])
+            self._known[key] = (found, code_hash(found))
+        strategy, code = self._known[key]
+        if code != row["code"]:
+            raise StrategyError(
+                f"{row['id']} was deployed with other code ({row['code'][:12]} then, {code[:12]} now), so it would not "
+                f"trade what was tested; go back to the version of Lockstep and of the strategy that it was made with, "
+                f"or deploy it anew"
+            )
+        return strategy
 
 
-def _member(row: Row) -> DeployedMember:
+def _of_bundle(folder: str, name: str) -> Strategy:
+    if not (Path(folder) / SOURCES).is_dir():
+        raise StrategyError(f"{folder} holds no sources of strategy {name!r}; copy the bundle back, or deploy it anew")
+    found = bundle_strategies(Path(folder))
+    if name not in found:
+        raise StrategyError(f"{folder} carries no strategy {name!r}; deploy it anew")
+    return found[name]
+
+
+def _member(row: Row, versions: Versions) -> DeployedMember:
     said = json.loads(row["document"])
-    strategy = strategy_of(said, row["folder"], row["id"])
+    strategy = versions.strategy(said, row["folder"])
     return DeployedMember(
         instance_id=row["id"],
         deployment=row["deployment"],
