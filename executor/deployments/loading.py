@@ -108,6 +108,7 @@ def _open_account(ledger: Ledger, table: Mapping[str, Any], mode: str, start_ms:
         raise InputError(f"`capital` must be above 0, was {amount!r}")
     currency = table["instances"][0]["symbol"].partition("/")[2].partition(":")[0]
     facts = {"mode": mode, "account": ledger.path.stem, "currency": currency, "start_ms": str(start_ms)}
+    facts["created_ms"] = str(time.time_ns() // 1_000_000)
     for key, value in facts.items():
         ledger.set_meta(key, value)
     ledger.insert("cash_flows", {"ts_ms": start_ms, "kind": "allocated", "amount": amount, "note": table["id"]})

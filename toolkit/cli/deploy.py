@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli.machine import print_json
-from toolkit.errors import InputError
+from toolkit.errors import InputError, LockstepError
 
 if TYPE_CHECKING:
     from toolkit.analysis.runs import Run
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SHOWN = ("total_return", "annual_return", "sharpe", "max_drawdown", "trades", "win_rate")
 _LOAD = "from executor.cli.main import main; main()"
-_FOUND = 1
+_FOUND, _BAD = 1, 2
 
 
 def deploy(
@@ -151,16 +151,23 @@ def _check(deployment: str | None, db: Path | None, jobs: int | None, json_: boo
     from toolkit.portfolio.bundling import deployed
 
     folders = deployed() if deployment is None else [find_bundle(deployment)]
-    found = [check_bundle(read_bundle(folder), db=db, jobs=jobs) for folder in folders]
+    found, failed = [], {}
+    for folder in folders:
+        # One that cannot be run must not keep the others from being looked at.
+        try:
+            found.append(check_bundle(read_bundle(folder), db=db, jobs=jobs))
+        except LockstepError as error:
+            failed[folder.name] = str(error)
+            print(f"error: {folder.name}: {error}", file=sys.stderr)
     left = [one.deployment for one in found if one.left]
     if json_:
-        print_json({"deployments": [one.table() for one in found], "left": left})
+        print_json({"deployments": [one.table() for one in found], "left": left, "failed": failed})
     else:
         for one in found:
             print(_line(one))
         print(f"{len(found)} deployed, {len(left)} left the band of their backtest")
-    if left:
-        raise typer.Exit(_FOUND)
+    if failed or left:
+        raise typer.Exit(_BAD if failed else _FOUND)
 
 
 def _line(one: "Checked") -> str:

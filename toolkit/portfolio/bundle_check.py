@@ -1,6 +1,6 @@
 """What a deployed version would have made of the bars since its backtest, against the band that its backtest gave."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,41 +65,64 @@ def check_bundle(bundle: Bundle, *, db: Path | None = None, jobs: int | None = N
         deployment = read_deployment(bundle.folder / FILE, accept_code=True)
         if deployment.off is not None:
             return _nothing(bundle, deployment.effective_from_ms, f"it is off ({deployment.off})")
-        start_ms, end_ms = _days(bundle, deployment, db)
+        until = _until(deployment, db)
+        start_ms, end_ms = _days(bundle, deployment, max(until.values()))
         if end_ms - start_ms < DAY_MS:
             return _nothing(bundle, start_ms, f"no whole day of bars is stored after {utc(start_ms)}")
-        result = portfolio_backtest(deployment, start=start_ms, end=end_ms, beside=False, db=db, jobs=jobs)
+        living, notes = _living(deployment, until, start_ms)
+        result = portfolio_backtest(living, start=start_ms, end=end_ms, beside=False, db=db, jobs=jobs)
         equity = result.equity["equity"].to_numpy()
         trades = result.trades.height
     growth = float(equity[-1]) / deployment.capital
     today = [member.instance.id for member in deployment.members]
     changed = today != [row["id"] for row in bundle.table["instances"]]
-    note = "the toolkit's code has changed since it was deployed" if changed else ""
-    return _compared(bundle, (start_ms, end_ms), growth, trades, note)
+    notes += ["the toolkit's code has changed since it was deployed"] if changed else []
+    return _compared(bundle, (start_ms, end_ms), growth, trades, notes)
 
 
-def _days(bundle: Bundle, deployment: Deployment, db: Path | None) -> tuple[int, int]:
+def _until(deployment: Deployment, db: Path | None) -> dict[str, int]:
+    """Close (epoch ms) of the newest stored bar that each instance reads."""
+    found: dict[tuple[str, str, str | None, str | None], int] = {}
+    by_instance = {}
+    for m in deployment.members:
+        key = (m.symbol, m.interval, m.exchange, m.base)
+        if key not in found:
+            found[key] = stored_until(m.symbol, m.interval, exchange=m.exchange, base=m.base, db=db)
+        by_instance[m.instance.id] = found[key]
+    return by_instance
+
+
+def _living(deployment: Deployment, until: dict[str, int], start_ms: int) -> tuple[Deployment, list[str]]:
+    """The deployment without instances whose bars end before the start, and a sentence about those."""
+    kept = tuple(m for m in deployment.members if until[m.instance.id] > start_ms)
+    if len(kept) == len(deployment.members):
+        return deployment, []
+    weights = {m.instance.id: deployment.weights[m.instance.id] for m in kept}
+    gone = sorted({m.symbol for m in deployment.members} - {m.symbol for m in kept})
+    lost = f"{len(deployment.members) - len(kept)} instances have no newer bars"
+    return replace(deployment, members=kept, weights=weights), [f"{lost} ({', '.join(gone)})" if gone else lost]
+
+
+def _days(bundle: Bundle, deployment: Deployment, until: int) -> tuple[int, int]:
     """The whole days since its backtest ended and it took effect, as far as bars are stored; epoch ms."""
     tested_ms = to_ms(bundle.backtest["period"]["end"], "period.end")
     start_ms = -(-max(tested_ms, deployment.effective_from_ms) // DAY_MS) * DAY_MS
-    stored = {(m.symbol, m.interval, m.exchange, m.base) for m in deployment.members}
-    until = max(stored_until(s, i, exchange=e, base=b, db=db) for s, i, e, b in stored)
     return start_ms, max(start_ms, until // DAY_MS * DAY_MS)
 
 
-def _compared(bundle: Bundle, period: tuple[int, int], growth: float, trades: int, note: str) -> Checked:
+def _compared(bundle: Bundle, period: tuple[int, int], growth: float, trades: int, notes: list[str]) -> Checked:
     start_ms, end_ms = period
     days = (end_ms - start_ms) // DAY_MS
     band, where = bundle.backtest.get("band"), UNKNOWN
     lines: tuple[float | None, float | None, float | None] = (None, None, None)
     if band is None:
-        note = f"its backtest was too short for a band; {note}".rstrip("; ")
+        notes.append("its backtest was too short for a band")
     elif days > band["ts"][-1]:
-        note = f"the band ends after {band['ts'][-1]} days; {note}".rstrip("; ")
+        notes.append(f"the band ends after {band['ts'][-1]} days")
     else:
         low, middle, high = (float(np.interp(days, band["ts"], band[line])) for line in LINES)
         lines, where = (low, middle, high), BELOW if growth < low else ABOVE if growth > high else INSIDE
-    return Checked(bundle.id, utc(start_ms), utc(end_ms), days, growth, *lines, trades, where, note)
+    return Checked(bundle.id, utc(start_ms), utc(end_ms), days, growth, *lines, trades, where, "; ".join(notes))
 
 
 def _nothing(bundle: Bundle, start_ms: int, why: str) -> Checked:
