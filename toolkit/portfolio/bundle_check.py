@@ -73,8 +73,8 @@ def check_bundle(bundle: Bundle, *, db: Path | None = None, jobs: int | None = N
         result = portfolio_backtest(living, start=start_ms, end=end_ms, beside=False, db=db, jobs=jobs)
         equity = result.equity["equity"].to_numpy()
         trades = result.trades.height
+        today = [member.instance.id for member in deployment.members]
     growth = float(equity[-1]) / deployment.capital
-    today = [member.instance.id for member in deployment.members]
     changed = today != [row["id"] for row in bundle.table["instances"]]
     notes += ["the toolkit's code has changed since it was deployed"] if changed else []
     return _compared(bundle, (start_ms, end_ms), growth, trades, notes)

@@ -1,7 +1,6 @@
 """One laboratory for all tests of deployments; who changes a bundle copies it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -73,7 +73,7 @@ def test_writing_it_again_changes_nothing(lab: Lab) -> None:
 
 def test_a_deployment_that_is_kept_becomes_a_bundle_in_its_place(lab: Lab, tmp_path: Path) -> None:
     store_deployment(lab.deployment, tmp_path)
-    with pytest.raises(InputError, match="was not deployed: .* has no manifest.json"):
+    with pytest.raises(InputError, match=r"was not deployed: .* has no manifest\.json"):
         find_bundle(lab.deployment.id, tmp_path)
     # A first attempt that was killed half way.
     (tmp_path / lab.deployment.id / "sources").mkdir()
@@ -135,7 +135,7 @@ def test_a_manifest_that_is_none_is_refused(lab: Lab, tmp_path: Path, text: str,
 
 
 def test_without_a_backtest_of_it_there_is_none(lab: Lab, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no backtest in .*; test it first"):
+    with pytest.raises(InputError, match=r"has no backtest in .*; test it first"):
         find_backtest(lab.deployment, None, tmp_path)
     with pytest.raises(InputError, match="must be backtested before it is deployed"):
         write_bundle(make_deployment(), None)
