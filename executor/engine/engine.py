@@ -73,6 +73,7 @@ class Engine:
         self.seq, self.moment_ms = kept.seq, kept.moment_ms
         self._lengths = _lengths(plan.members)
         self._restamp(kept.moment_ms)
+        self._next = {series: self._begins(series) for series in self._lengths}
         self._histories = {series: self._history(series) for series in self._lengths}
         rows, applied = state.schedule(ledger, self._applied())
         capital = sum_of_capital(ledger)
@@ -92,10 +93,8 @@ class Engine:
         return {series: lengths[0] for series, lengths in self._lengths.items()}
 
     def next_ts(self, series: Series) -> int:
-        """Open time of the bar that is wanted next: behind the last one, or the account's first."""
-        last = self._histories[series].next_ts
-        first = -(-self._start_ms // series.base_ms) * series.base_ms
-        return first if last is None else max(last, first)
+        """Open time of the bar that is wanted next: behind the last one, or the first of an account or of a series."""
+        return self._next[series]
 
     def held(self, series: Series) -> int:
         """How many bars its window holds now."""
@@ -115,19 +114,20 @@ class Engine:
     def on_event(self, event: BarEvent) -> Sequence[Intent]:
         """Step on an event: durable as a whole, then its orders are sent.
 
-        Bars that were decided on are left aside, whatever comes again.
+        Bars that were decided on, and those of series that nobody trades, are left aside.
 
         Raises
         ------
         LedgerError : a bar is missing between the last one and this one, or the ledger cannot be written.
         """
-        bars = {series: bar for series, bar in event.bars if bar.ts >= self.next_ts(series)}
+        self._activate(event.moment_ms)
+        known = ((series, bar) for series, bar in event.bars if series in self._histories)
+        bars = {series: bar for series, bar in known if bar.ts >= self.next_ts(series)}
         for series, bar in bars.items():
             if bar.ts != self.next_ts(series) and self.held(series):
                 raise LedgerError(f"{series} must go on at {self.next_ts(series)}, was given the bar of {bar.ts}")
         if not bars:
             return ()
-        self._activate(event.moment_ms)
         with self.ledger.transaction(f"event {event.moment_ms}"):
             changes = self._step(event, bars)
         self.moment_ms = event.moment_ms
@@ -171,6 +171,7 @@ class Engine:
         now, self.seq = self._clock(), self.seq + 1
         for series, bar in bars.items():
             self._histories[series].append(bar)
+            self._next[series] = bar.ts + series.base_ms
         ledger.put("bars", [state.bar_row(s, bar, event.recorded, self.seq, now) for s, bar in bars.items()])
         done = self._commands.apply(moment, self.seq, now)
         if done.reweighed:
@@ -300,11 +301,16 @@ class Engine:
     def _history(self, series: Series) -> History:
         length, higher = self._lengths[series]
         history = History(series, length, higher)
-        first = -(-self._start_ms // series.base_ms) * series.base_ms
-        last = self.ledger.value(_LAST_EVENT_BAR, (*series,))
-        before_ms = first if last is None else last + series.base_ms
-        history.extend(state.newest_bars(self.ledger, series, before_ms, length))
+        history.extend(state.newest_bars(self.ledger, series, self._next[series], length))
         return history
+
+    def _begins(self, series: Series) -> int:
+        """Where a series goes on; one that comes later begins with the bar in which the last event lies."""
+        base_ms = series.base_ms
+        last = self.ledger.value(_LAST_EVENT_BAR, (*series,))
+        if last is not None:
+            return int(last) + base_ms
+        return max(-(-self._start_ms // base_ms) * base_ms, self.moment_ms // base_ms * base_ms)
 
     def _restamp(self, moment_ms: int) -> None:
         """Weights that were loaded for a moment that has passed hold from the next event on."""
