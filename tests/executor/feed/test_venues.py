@@ -27,5 +27,5 @@ def test_only_the_named_exchange_is_imported() -> None:
 
 
 def test_an_exchange_that_is_not_there_is_one_sentence() -> None:
-    with pytest.raises(UnknownNameError, match="unknown exchange 'gatee': did you mean .*gate"):
+    with pytest.raises(UnknownNameError, match=r"unknown exchange 'gatee': did you mean .*gate"):
         exchange_class("gatee", stream=True)
