@@ -12,7 +12,8 @@ Rules that hold for every factor:
 * Filled bars count as flat bars.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -92,6 +93,26 @@ def factor(
         return function
 
     return register
+
+
+@contextmanager
+def factors_apart() -> Iterator[dict[str, Factor]]:
+    """In this block there are the toolkit's factors and those that it registers, which are in its table afterwards."""
+    before, apart = dict(_REGISTRY), dict[str, Factor]()
+    toolkits = {name for name, one in before.items() if one.function.__module__.startswith("toolkit.")}
+    for name in before.keys() - toolkits:
+        del _REGISTRY[name]
+    try:
+        yield apart
+    finally:
+        apart |= {name: one for name, one in _REGISTRY.items() if name not in toolkits}
+        _REGISTRY.clear()
+        _REGISTRY.update(before)
+
+
+def adopt_factor(one: Factor) -> None:
+    """Register a factor that was made elsewhere; who calls it has seen to its name."""
+    _REGISTRY[one.name] = one
 
 
 def factor_names() -> list[str]:

@@ -8,8 +8,9 @@ bundles with the same sources share one.
 import ast
 import hashlib
 import importlib
+import inspect
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -21,11 +22,14 @@ from typing import Any
 from toolkit import kernel_cache
 from toolkit.engine.identity import own_sources, sources_hash
 from toolkit.errors import LockstepError, StrategyError
+from toolkit.factors.registry import Factor, adopt_factor, factor_names, factors_apart, get_factor
 from toolkit.portfolio.bundle import SOURCES
 from toolkit.strategy import Strategy, registering_apart, traceback_line
 
 _PACKAGE = "lockstep_bundle_"
 _KNOWN: dict[str, Mapping[str, Strategy]] = {}
+# Hash of the code of each factor that came with a bundle.
+_FACTORS: dict[str, str] = {}
 
 
 def bundle_strategies(folder: Path) -> Mapping[str, Strategy]:
@@ -57,9 +61,10 @@ def _imported(package: str, root: Path, modules: Mapping[str, Path]) -> dict[str
     finder = _Finder(package, root, _tops(modules))
     sys.meta_path.insert(0, finder)
     try:
-        with kernel_cache.located(cache_dir), registering_apart() as table:
+        with kernel_cache.located(cache_dir), registering_apart() as table, factors_apart() as factors:
             for name, file in modules.items():
                 _import(f"{package}.{name}", file)
+        _adopt(factors.values(), package, modules)
     except StrategyError:
         sys.meta_path.remove(finder)
         for name in [n for n in sys.modules if n.partition(".")[0] == package]:
@@ -67,10 +72,34 @@ def _imported(package: str, root: Path, modules: Mapping[str, Path]) -> dict[str
         raise
     found = {}
     for strategy in table.values():
-        module = strategy.function.__module__.removeprefix(f"{package}.")
-        sources = own_sources(strategy.source_file, module, modules.get)
-        found[strategy.name] = replace(strategy, code=sources_hash(sources))
+        code = _code_within(strategy.function, package, modules)
+        found[strategy.name] = replace(strategy, code=code)
     return found
+
+
+def _code_within(function: Callable[..., Any], package: str, modules: Mapping[str, Path]) -> str:
+    """Hash of a function's sources in a bundle; that of the project's where the two are the same."""
+    module = function.__module__.removeprefix(f"{package}.")
+    return sources_hash(own_sources(Path(inspect.getfile(function)), module, modules.get))
+
+
+def _adopt(factors: Iterable[Factor], package: str, modules: Mapping[str, Path]) -> None:
+    """Add the bundle's own factors to those of the process: a name means one factor there, whoever asks for it."""
+    for one in factors:
+        code = _code_within(one.function, package, modules)
+        if one.name in factor_names():
+            known = get_factor(one.name).function
+            there = _FACTORS.get(one.name)
+            if there is None:
+                there = sources_hash(own_sources(Path(inspect.getfile(known)), known.__module__))
+            if code != there:
+                raise StrategyError(
+                    f"factor {one.name!r} of {modules[one.function.__module__.removeprefix(f'{package}.')]} is another "
+                    f"than that of {known.__module__}, and both versions are in use; give the newer one another name"
+                )
+        else:
+            adopt_factor(one)
+            _FACTORS[one.name] = code
 
 
 def _import(name: str, file: Path) -> None:

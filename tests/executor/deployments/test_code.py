@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.executor.deployments.case import Lab
 from tests.portfolio.stored import series
 from toolkit.engine.identity import code_hash
 from toolkit.errors import StrategyError
+from toolkit.factors.registry import factors_apart, get_factor
 from toolkit.portfolio.bundle_code import bundle_strategies
 from toolkit.strategy import get_strategy, registered, registering_apart
 
@@ -114,6 +116,47 @@ def test_a_block_in_which_names_mean_the_bundle_s_strategies(lab: Lab, tmp_path:
     with registering_apart(found):
         assert get_strategy("bundled_climb") is registered()["bundled_climb"] is found["bundled_climb"]
     assert get_strategy("bundled_climb") is not found["bundled_climb"]
+
+
+FACTOR = """
+from toolkit.factors.registry import factor
+
+@factor("bundled_{}", lookback=lambda interval_ms: 1)
+def twice(bars):
+    return bars.close * 2.0
+"""
+
+
+@pytest.fixture
+def no_factor_stays() -> Iterator[None]:
+    with factors_apart():
+        yield
+
+
+def with_factor(lab: Lab, folder: Path, name: str, change: str = "") -> Path:
+    lab.copy(folder)
+    kernels = folder / "sources" / "bundled" / "kernels.py"
+    kernels.write_text(kernels.read_text() + FACTOR.format(name) + change)
+    return folder
+
+
+@pytest.mark.usefixtures("no_factor_stays")
+def test_a_factor_of_one_s_own_is_one_for_all_versions_that_have_it_alike(lab: Lab, tmp_path: Path) -> None:
+    bundle_strategies(with_factor(lab, tmp_path / "a", "alike"))
+    kept = get_factor("bundled_alike")
+    other = with_factor(lab, tmp_path / "b", "alike")
+    climb = other / "sources" / "bundled" / "strategies" / "climb.py"
+    climb.write_text(climb.read_text() + "# newer\n")
+    assert "bundled_climb" in bundle_strategies(other)
+    assert get_factor("bundled_alike") is kept
+    assert np.array_equal(series("BTC/USDT").factor("bundled_alike"), series("BTC/USDT").close * 2.0)
+
+
+@pytest.mark.usefixtures("no_factor_stays")
+def test_two_versions_of_a_factor_of_one_s_own_are_refused(lab: Lab, tmp_path: Path) -> None:
+    bundle_strategies(with_factor(lab, tmp_path / "a", "unlike"))
+    with pytest.raises(StrategyError, match=r"factor 'bundled_unlike' of .*; give the newer one another name"):
+        bundle_strategies(with_factor(lab, tmp_path / "b", "unlike", "# newer\n"))
 
 
 @pytest.mark.parametrize(("text", "said"), [
