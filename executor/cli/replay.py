@@ -1,4 +1,4 @@
-"""`executor replay` and `executor export`: the daemon's own path over stored bars, and a ledger as a run folder."""
+"""`executor replay`, `export` and `recheck`: the daemon's path over stored bars, and ledgers as run folders."""
 
 import json
 import sys
@@ -76,6 +76,23 @@ def export(
     typer.echo(json.dumps({"run": str(run)}) if json_ else f"run: {run}")
 
 
+def recheck(
+    ledger: Annotated[Path, typer.Argument(help="Ledger of a session.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for it; default: the runs of the data folder.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Backtest a session on the bars, weights and acts that it recorded, and write that as a run folder.
+
+    `toolkit parity` compares it with the session itself.
+
+    Example: executor recheck data/executor.sqlite
+    """
+    from executor.engine.recheck import recheck as write
+
+    run = write(ledger, out)
+    typer.echo(json.dumps({"run": str(run)}) if json_ else f"run: {run}")
+
+
 def _exported(ledger: Path, out: Path | None = None) -> Path:
     from executor.engine.export import export as write
 
@@ -85,3 +102,4 @@ def _exported(ledger: Path, out: Path | None = None) -> Path:
 def register(app: typer.Typer) -> None:
     app.command("replay")(replay)
     app.command("export")(export)
+    app.command("recheck")(recheck)

@@ -208,6 +208,11 @@ class Account:
         row = int(self.ledger.clock[SCHEDULE_ROW])
         return int(self.book.effective_ms[row]) if row >= 0 else None
 
+    def weights_now(self) -> dict[str, float]:
+        """The row of weights that holds, by instance."""
+        row = self.book.weights[int(self.ledger.clock[SCHEDULE_ROW])]
+        return {one.instance_id: float(weight) for one, weight in zip(self.members, row, strict=True)}
+
     def mark(self, moment_ms: int) -> dict[str, float]:
         """The account now: equity, cash, gross and net exposure (money), open trades."""
         measure_moment(self.book, self.ledger, moment_ms, self.exposure)

@@ -1,5 +1,6 @@
 """The engine: one event of closed bars in, durable decisions and orders out."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from executor.engine.windows import History
 from executor.feed.base import BarEvent, ClosedBar, Series
 from executor.ledger import Ledger, number
 from toolkit.bars.intervals import floor_ts, origin_ms
-from toolkit.engine.account import HALT_ACT, SAID
+from toolkit.engine.account import CLOSE_ACT, HALT_ACT, SAID
 from toolkit.engine.sizing import NO_HALT, STALE_HALT
 from toolkit.engine.types import NO_ORDER, NO_SIGNAL
 from toolkit.errors import LedgerError, LockstepError
@@ -128,9 +129,10 @@ class Engine:
                 raise LedgerError(f"{series} must go on at {self.next_ts(series)}, was given the bar of {bar.ts}")
         if not bars:
             return ()
-        with self.ledger.transaction(f"event {event.moment_ms}"):
+        # A late symbol's bar is decided on now, not in the past.
+        self.moment_ms = max(event.moment_ms, self.moment_ms)
+        with self.ledger.transaction(f"event {self.moment_ms}"):
             changes = self._step(event, bars)
-        self.moment_ms = event.moment_ms
         for intent in changes.intents:
             self._send(intent)
         self._callbacks.tell(changes)
@@ -167,7 +169,7 @@ class Engine:
         return mark["equity"]
 
     def _step(self, event: BarEvent, bars: Mapping[Series, ClosedBar]) -> Changes:
-        ledger, account, moment = self.ledger, self.account, event.moment_ms
+        ledger, account, moment = self.ledger, self.account, self.moment_ms
         now, self.seq = self._clock(), self.seq + 1
         for series, bar in bars.items():
             self._histories[series].append(bar)
@@ -186,7 +188,7 @@ class Engine:
         self._say(moment, traded)
         account.manage(moment, due)
         _join(changes, self._recorder.after_managing(middle, self.seq, moment))
-        self._write(changes, before, event, now)
+        self._write(changes, before, event, (now, self._said(done)))
         account.keep_signals()
         return changes
 
@@ -250,14 +252,29 @@ class Engine:
         if said != int(self.account.ledger.clock[SAID]):
             done.acts.append((moment, HALT_ACT, said, 0.0))
 
-    def _write(self, changes: Changes, before: Any, event: BarEvent, now: int) -> None:
-        ledger, account, moment = self.ledger, self.account, event.moment_ms
+    def _keep_weights(self) -> None:
+        """The weights that hold from now on, as they were applied: without what was disabled at that moment."""
+        effective = self.account.applied_ms
+        self.ledger.set_meta("weights_applied", str(effective))
+        for name, weight in self.account.weights_now().items():
+            key = {"effective_ms": effective, "instance": name}
+            self.ledger.update("weights", key, {"weight": weight})
+
+    def _said(self, done: commands.Done) -> str | None:
+        """Acts of an event as its row keeps them: kind, whom (a leg's id, or the kind of a halt), amount."""
+        names = self._recorder.names
+        acts = [(kind, names[leg] if kind == CLOSE_ACT else leg, amount) for _, kind, leg, amount in done.acts]
+        return json.dumps(acts) if acts else None
+
+    def _write(self, changes: Changes, before: Any, event: BarEvent, wall: tuple[int, str | None]) -> None:
+        ledger, account, moment = self.ledger, self.account, self.moment_ms
+        now, acts = wall
         ledger.put("events", [
-            {"seq": self.seq, "moment_ms": moment, "wall_ms": now, "kind": "bars", "detail": None}
+            {"seq": self.seq, "moment_ms": moment, "wall_ms": now, "kind": "bars", "detail": acts}
         ])  # fmt: skip
         traded = "trades" in changes.puts
         if account.applied_ms != self._applied():
-            ledger.set_meta("weights_applied", str(account.applied_ms))
+            self._keep_weights()
         for table, rows in changes.puts.items():
             ledger.put(table, rows)
         for table, key, said in changes.updates:
