@@ -225,8 +225,8 @@ def type_name(wanted: Any) -> str:
 
 
 _REGISTRY: dict[str, Strategy] = {}
-# Where `@strategy` puts what it registers; the last one counts.
-_REGISTERS: list[dict[str, Strategy]] = [_REGISTRY]
+# Tables that stand before the registry for a while; the last one counts.
+_APART: list[dict[str, Strategy]] = []
 # Modules that were loaded -> those of their files that cannot be imported.
 _BROKEN: dict[tuple[str, ...], dict[str, StrategyError]] = {}
 
@@ -261,7 +261,7 @@ def strategy(
             raise StrategyError(f"strategy {name}: every parameter needs a default, {sorted(missing)} have none")
         for interval in intervals:
             interval_ms(interval)
-        table = _REGISTERS[-1]
+        table = _APART[-1] if _APART else _REGISTRY
         known, file = table.get(name), Path(inspect.getfile(function))
         if known is not None and known.source_file != file:
             raise _NameTakenError(name, known.source_file, file)
@@ -281,11 +281,11 @@ def registering_apart(known: Mapping[str, Strategy] | None = None) -> Iterator[d
     known : what is in that table to begin with; in the block a name of it means that strategy.
     """
     table: dict[str, Strategy] = dict(known or {})
-    _REGISTERS.append(table)
+    _APART.append(table)
     try:
         yield table
     finally:
-        _REGISTERS.pop()
+        _APART.pop()
 
 
 def load_strategies(modules: Iterable[str] | None = None) -> dict[str, Strategy]:
@@ -308,7 +308,7 @@ def broken_strategies(modules: Iterable[str] | None = None) -> dict[str, Strateg
 
 def registered() -> dict[str, Strategy]:
     """The strategies known so far, by name; nothing is imported."""
-    return _REGISTRY | _REGISTERS[-1]
+    return _REGISTRY | (_APART[-1] if _APART else {})
 
 
 def get_strategy(name: str, modules: Iterable[str] | None = None) -> Strategy:
@@ -318,8 +318,8 @@ def get_strategy(name: str, modules: Iterable[str] | None = None) -> Strategy:
     ------
     StrategyError : a second file holds a strategy of this name.
     """
-    if name in _REGISTERS[-1] and len(_REGISTERS) > 1:
-        return _REGISTERS[-1][name]
+    if _APART and name in _APART[-1]:
+        return _APART[-1][name]
     names = _module_names(modules)
     known = _load(names)
     if name not in known:
