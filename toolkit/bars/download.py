@@ -15,15 +15,11 @@ from toolkit.bars.columns import PRICES, Columns
 from toolkit.bars.series import utc
 from toolkit.bars.store import Instrument
 from toolkit.bars.symbols import canonical_symbol
+from toolkit.bars.volume_units import volume_unit
 from toolkit.errors import InputError, UnknownNameError, VenueError
 
 OPTIONS_VARIABLE = "LOCKSTEP_CCXT_OPTIONS"
 DEFAULT_PAGE_BARS = 500
-
-# In which unit ccxt gives the candle volume of linear contracts, by venue: read in its source. For venues that are in
-# neither set it is not known, and is stored as unknown.
-_CONTRACTS = frozenset({"gate", "kucoin", "kucoinfutures"})
-_BASE_UNITS = frozenset({"binance", "binanceusdm", "bybit", "okx"})
 
 _T = TypeVar("_T")
 
@@ -162,20 +158,12 @@ class Venue:
             return columns
 
         columns = self._read(f"{interval} candles of {symbol} from {utc(since_ms)}", ask)
-        columns["volume"] = columns["volume"] * self._volume_unit(symbol)
+        columns["volume"] = columns["volume"] * volume_unit(self.name, self._exchange.market(symbol))
         return columns
 
     def volume_is_known(self, symbol: str) -> bool:
         """False where ccxt does not say in which unit the venue counts the volume of this contract."""
-        return not math.isnan(self._volume_unit(symbol))
-
-    def _volume_unit(self, symbol: str) -> float:
-        market = self._exchange.market(symbol)
-        if not market["contract"]:
-            return 1.0
-        if market["linear"] and self.name in _CONTRACTS:
-            return float(market["contractSize"] or math.nan)
-        return 1.0 if market["linear"] and self.name in _BASE_UNITS else math.nan
+        return not math.isnan(volume_unit(self.name, self._exchange.market(symbol)))
 
     def _step(self, precision: float | None) -> float | None:
         if precision is None:
