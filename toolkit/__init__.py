@@ -33,6 +33,7 @@ _PUBLIC = {
     "SelectionRule": "toolkit.portfolio.selection",
     "Experiment": "toolkit.sweep.experiment",
     "verify": "toolkit.verify",
+    "parity": "toolkit.verify.parity",
     "LockstepError": "toolkit.errors",
 }
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from toolkit.cli import backtest, data, demo, deploy, factors, portfolio, report, strategies, sweep, verify
+from toolkit.cli import backtest, data, demo, deploy, factors, parity, portfolio, report, strategies, sweep, verify
 from toolkit.errors import LockstepError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("demo")(demo.demo)
 app.command("backtest")(backtest.backtest)
 app.command("sweep")(sweep.sweep)
 app.command("report")(report.report)
+app.command("parity")(parity.parity)
 app.command("deploy")(deploy.deploy)
 
 RESEARCH_PACKAGES = ("ccxt", "duckdb", "plotly", "polars", "pyarrow", "scipy", "skfolio", "vectorbt")
