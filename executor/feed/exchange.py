@@ -6,6 +6,7 @@ the same bar.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -26,6 +27,7 @@ _log = logging.getLogger(__name__)
 _AGAIN_BARS = 5
 _TICK_SECS = 0.25
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 1.0, 60.0
+_SILENT_SECS = 20.0  # without an answer, before the venue's time is asked
 _SOON_SECS = 5.0  # after an answer that did not have the wanted bar
 _HISTORY_TRIES = 6
 
@@ -78,7 +80,7 @@ class ExchangeFeed:
         self._newest: dict[Series, int] = {}
         self._life: dict[Series, int] = {}
         self._stream_ms = 0
-        self._wake = asyncio.Event()
+        self._wake, self._back = asyncio.Event(), asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[Series] = set()
         self._error: BaseException | None = None
@@ -87,6 +89,7 @@ class ExchangeFeed:
     async def events(self) -> AsyncIterator[BarEvent]:
         await self._open()
         try:
+            self._start(self._keep_time())
             if self._stream is not None:
                 for series in self._starts:
                     self._start(self._listen(self._stream, series))
@@ -100,7 +103,7 @@ class ExchangeFeed:
                     yield event
                 if self._error is not None:
                     raise self._error
-                await self._pause()
+                await self._first_of(self._wake, _TICK_SECS)
         finally:
             await self.close()
 
@@ -166,8 +169,9 @@ class ExchangeFeed:
             self._error = task.exception()
             self._wake.set()
 
-    async def _pause(self) -> None:
-        waits = {asyncio.ensure_future(self._wake.wait()), asyncio.ensure_future(self._sleep(_TICK_SECS))}
+    async def _first_of(self, event: asyncio.Event, secs: float) -> None:
+        """Wait for the event, but no longer than that."""
+        waits = {asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._sleep(secs))}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -202,6 +206,17 @@ class ExchangeFeed:
                 _log.warning("the candle stream of %s is silent; it is opened anew", self._rest.name)
                 await stream.drop()
 
+    async def _keep_time(self) -> None:
+        """Ask something where nothing else does: a clock that was set back would not know that a bar is due."""
+        series = next(iter(self._starts))
+        while True:
+            answers = self._rest.answers
+            await self._sleep(_SILENT_SECS)
+            if self._rest.answers == answers:
+                now = self._rest.now_ms()
+                with contextlib.suppress(VenueError):
+                    await self._rest.rows(series, floor_ts(now, series.base_ms), 1)
+
     def _ask_what_is_due(self) -> None:
         now = self._rest.now_ms()
         for series in self._starts:
@@ -211,7 +226,7 @@ class ExchangeFeed:
 
     async def _ask(self, series: Series) -> None:
         """Ask until the wanted bar is known; a venue that is a moment behind is asked again soon."""
-        wanted, tries = self._assembler.wanted(series), 0
+        wanted, tries, failed = self._assembler.wanted(series), 0, False
         try:
             while self._assembler.wanted(series) == wanted:
                 tries += 1
@@ -220,13 +235,19 @@ class ExchangeFeed:
                     await self._ask_once(series, wanted)
                 except VenueError as error:
                     pause = max(pause, getattr(error, "pause_secs", 0.0))
-                    if tries == 1:
+                    if not failed:
                         _log.warning("%s", error)
-                else:
-                    pause = min(pause, _SOON_SECS)
+                    failed = True
+                    await self._first_of(self._back, pause)
+                    continue
+                if failed:
+                    # The venue is back: the others need not wait to hear it, so that they step together.
+                    failed = False
+                    self._back.set()
+                    self._back = asyncio.Event()
                 self._wake.set()
                 if self._assembler.wanted(series) == wanted:
-                    await self._sleep(pause)
+                    await self._sleep(min(pause, _SOON_SECS))
         finally:
             self._asking.discard(series)
             self._wake.set()
@@ -237,7 +258,8 @@ class ExchangeFeed:
         since = wanted - _AGAIN_BARS * base_ms
         end = min(floor_ts(now, base_ms) + base_ms, since + page * base_ms)
         asked = self._assembler.ask(series, since, end, now)
-        rows = await self._rest.rows(series, since, max((end - since) // base_ms, 1))
+        # Rows that come twice count: a few more than there can be.
+        rows = await self._rest.rows(series, since, min((end - since) // base_ms + _AGAIN_BARS, page))
         if rows and len(rows) >= page and rows[0].ts > since:
             # It gave its newest candles, whatever was asked for: nothing is said of those before.
             asked = asked._replace(first_ms=rows[0].ts)

@@ -37,6 +37,7 @@ class RestCandles:
         self._symbols = sorted(set(symbols))
         self._clock = clock
         self._ahead_ms = 0
+        self.answers = 0
         self._errors = errors()
         self._exchange = exchange_class(exchange, stream=False)(settings(exchange, self._symbols, options))
         self._exchange.has["fetchCurrencies"] = False
@@ -118,6 +119,7 @@ class RestCandles:
 
     def _heard(self, status: int, reason: str, url: str, method: str, headers: Any, body: str, *_: Any) -> str:
         """ccxt's hook for each answer: sets the clock; a cut body is an error and not an empty list of candles."""
+        self.answers += 1
         try:
             venue_ms = int(parsedate_to_datetime(headers["Date"]).timestamp() * 1000)
         except (KeyError, TypeError, ValueError):
