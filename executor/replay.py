@@ -14,6 +14,7 @@ from executor.ledger import Ledger
 from toolkit import settings
 from toolkit.bars.moments import check_range, to_ms
 from toolkit.bars.series import utc
+from toolkit.portfolio.bundle import is_bundle
 from toolkit.portfolio.deployment import find_deployment
 
 _SHOWN_EVERY = 500
@@ -63,7 +64,8 @@ def run_replay(
     fresh = not path.exists()
     with Ledger.open(path, create=True, synchronous="OFF") as book:
         if fresh:
-            load_document(book, file, start_ms, mode="replay", capital=capital, accept_code=accept_code)
+            facts = {"folder": str(file.parent)} if is_bundle(file.parent) else None
+            load_document(book, file, start_ms, mode="replay", capital=capital, accept_code=accept_code, facts=facts)
         engine = Engine(book, PaperBroker())
         starts = {series: engine.next_ts(series) for series in engine.series()}
         feed = ReplayFeed(starts, end_ms, db=db)

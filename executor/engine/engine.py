@@ -159,6 +159,7 @@ class Engine:
         with self.ledger.transaction("activate"):
             self.ledger.update("deployments", {"state": "active"}, {"state": "retired"})
             self.ledger.update("deployments", {"id": due}, {"state": "active"})
+            self.ledger.set_meta("deployment", str(due))
         self.reload()
 
     def close_book(self) -> float:
