@@ -13,7 +13,8 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from executor.feed.assembler import Assembler, Patience, Question, flat
 from executor.feed.base import BarEvent, ClosedBar, Series
@@ -29,7 +30,9 @@ _TICK_SECS = 0.25
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 1.0, 60.0
 _SILENT_SECS = 20.0  # without an answer, before the venue's time is asked
 _SOON_SECS = 5.0  # after an answer that did not have the wanted bar
-_HISTORY_TRIES = 6
+_TRIES = 6
+
+_T = TypeVar("_T")
 
 
 def wall_ms() -> int:
@@ -120,7 +123,8 @@ class ExchangeFeed:
         while at < end_ms:
             rows: Sequence[ClosedBar] = ()
             try:
-                rows = await self._asked_again(series, at, min(page, (end_ms - at) // base_ms + 1))
+                count = min(page, (end_ms - at) // base_ms + 1)
+                rows = await self._persist(partial(self._rest.rows, series, at, count))
             except UnreachableError:
                 raise
             except VenueError as error:
@@ -150,7 +154,7 @@ class ExchangeFeed:
         await self._rest.close()
 
     async def _open(self) -> None:
-        await self._rest.open()
+        await self._persist(self._rest.open)
         for series in self._starts:
             self._rest.check(series)
         if self._stream is not None:
@@ -282,13 +286,15 @@ class ExchangeFeed:
             self._newest[asked.series] = rows[-1].ts
             self._life[asked.series] = self._rest.now_ms()
 
-    async def _asked_again(self, series: Series, since_ms: int, count: int) -> Sequence[ClosedBar]:
-        for attempt in range(1, _HISTORY_TRIES):
+    async def _persist(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Call until the venue answers, a few times."""
+        for attempt in range(1, _TRIES):
             try:
-                return await self._rest.rows(series, since_ms, count)
+                return await call()
             except UnreachableError as error:
+                _log.warning("%s", error)
                 await self._sleep(max(_backoff(attempt), error.pause_secs))
-        return await self._rest.rows(series, since_ms, count)
+        return await call()
 
 
 def _backoff(failures: int) -> float:

@@ -66,7 +66,7 @@ class MarketData:
         self.bars[pair][ts] = (close, close, close, close, volume)
 
     def refuse(self, status: int, times: int = 1, headers: dict[str, str] | None = None) -> None:
-        """Answer the next candle requests with this status."""
+        """Answer the next requests for candles or markets with this status."""
         self._refusals += [(status, headers or {})] * times
 
     def drop(self) -> None:
@@ -96,8 +96,7 @@ class MarketData:
         self.requests.append(query)
         pair = query["currency_pair"]
         if self._refusals:
-            status, headers = self._refusals.pop(0)
-            return self._answer({"label": "TOO_MANY_REQUESTS", "message": "slow down"}, status, headers)
+            return self._refuse()
         if pair in self.unreachable:
             return web.Response(status=502, text="<html>502 Bad Gateway</html>", content_type="text/html")
         first, last = int(query["from"]), int(query["to"])
@@ -111,6 +110,8 @@ class MarketData:
         return self._answer(rows[::-1] + rows[:2] if self.jitter else rows)
 
     async def _pairs(self, _: web.Request) -> web.Response:
+        if self._refusals:
+            return self._refuse()
         return self._answer([
             {
                 "id": pair, "base": pair.split("_")[0], "quote": pair.split("_")[1], "fee": "0.2",
@@ -119,6 +120,10 @@ class MarketData:
             }
             for pair in self.bars
         ])  # fmt: skip
+
+    def _refuse(self) -> web.Response:
+        status, headers = self._refusals.pop(0)
+        return self._answer({"label": "TOO_MANY_REQUESTS", "message": "slow down"}, status, headers)
 
     async def _nothing(self, _: web.Request) -> web.Response:
         return self._answer([])

@@ -54,16 +54,16 @@ class Rig:
         self.failed: BaseException | None = None
         self._in_flight = 0
         rest: RestCandles = feed._rest
-        asked = rest.rows
+        asked = rest._ask
 
-        async def counted(series: Series, since_ms: int, count: int) -> Sequence[ClosedBar]:
+        async def counted(what: str, call: Callable[[], Any]) -> Any:
             self._in_flight += 1
             try:
-                return await asked(series, since_ms, count)
+                return await asked(what, call)
             finally:
                 self._in_flight -= 1
 
-        rest.rows = counted  # type: ignore[method-assign]
+        rest._ask = counted  # type: ignore[method-assign]
 
     async def collect(self) -> None:
         try:
@@ -104,9 +104,10 @@ async def rig(
     now_ms: int,
     prepare: Callable[[MarketData], None] = lambda _: None,
     series: Sequence[Series] = (A, B),
+    started: bool = True,
     **how: Any,
 ) -> AsyncIterator[Rig]:
-    """A running feed from START on; `prepare` sees the venue before."""
+    """A running feed from START on; `prepare` sees the venue before. started : wait until it has loaded the markets."""
     time = Time(now_ms)
     async with MarketData(PAIRS.values(), time.venue) as venue:
         prepare(venue)
@@ -116,8 +117,9 @@ async def rig(
         made = Rig(feed, venue, time)
         task = asyncio.create_task(made.collect())
         try:
-            await made.until(lambda: bool(feed.ages()) or made.failed is not None)
-            await made.settle()
+            if started:
+                await made.until(lambda: bool(feed.ages()) or made.failed is not None)
+                await made.settle()
             yield made
         finally:
             await feed.close()

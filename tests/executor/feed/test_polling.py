@@ -103,6 +103,33 @@ async def test_an_hour_that_is_missing_is_filled_once_a_later_bar_is_there() -> 
 
 
 @running
+async def test_a_hole_longer_than_a_page_is_passed_over() -> None:
+    def prepare(venue: MarketData) -> None:
+        trades(venue, -5, 3)
+        trades(venue, 2503, 2506)
+
+    async with rig(now_ms=at(2504, 20), prepare=prepare, series=(A,), stream=False) as it:
+        await it.pass_to(at(2505, 20))
+        assert it.bars(A) == [
+            *(bar(k, 100.0 + k) for k in range(3)),
+            *(flat(k, 102.0) for k in range(3, 2503)),
+            *(bar(k, 100.0 + k) for k in (2503, 2504)),
+        ]
+
+
+@running
+async def test_a_venue_that_is_down_at_the_start_is_asked_again() -> None:
+    def prepare(venue: MarketData) -> None:
+        trades(venue, -5, 5)
+        venue.refuse(502, times=3)
+
+    async with rig(now_ms=at(2, 20), prepare=prepare, stream=False, started=False) as it:
+        await it.pass_to(at(3, 5))
+        assert it.bars(A) == [bar(k, 100.0 + k) for k in range(3)]
+        assert it.failed is None
+
+
+@running
 async def test_a_quiet_market_goes_on_flat_beside_one_that_trades() -> None:
     def prepare(venue: MarketData) -> None:
         trades(venue, -5, 3)
