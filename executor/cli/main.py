@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-COMMANDS: tuple[str, ...] = ("load", "replay", "restore", "token")
+COMMANDS: tuple[str, ...] = ("control", "load", "replay", "restore", "run", "status", "token")
 
 
 @app.callback()
