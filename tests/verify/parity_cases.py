@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from executor.engine import export
-from tests.executor.engine.account_replay import playable, replay, series_of
+from tests.executor.engine.account_replay import replay, series_of
 from tests.portfolio.account_cases import AccountCase, compiled_run
 from toolkit.portfolio import frames
 from toolkit.portfolio.simulate import PortfolioRun
@@ -55,16 +55,3 @@ def session(case: AccountCase, path: Path) -> RunTables:
         tables = export._tables(ledger, export.session(ledger))
         end = int(ledger.value("SELECT moment_ms FROM account"))
     return RunTables("session", "replay", {n: tables[n] for n in KEYS}, case.period_ms[0], end, tables["bars"])
-
-
-def busy(first: int, n: int) -> list[AccountCase]:
-    """Cases of the seeds from `first` on that have every kind of row."""
-    found: list[AccountCase] = []
-    seed = first
-    while len(found) < n:
-        case = playable(seed)
-        run = compiled_run(case)
-        if min(len(run.trades), len(run.signals), len(run.audit)) > 3 and len(run.days) > 1:
-            found.append(case)
-        seed += 1
-    return found

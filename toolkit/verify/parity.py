@@ -19,6 +19,8 @@ from toolkit.verify.parity_rows import Compared, compare_rows
 from toolkit.verify.parity_tables import KEYS, Period, RunTables, common_period, read_tables, within
 
 _DECISION = ("decision", "reason")
+# The toolkit does not import the executor.
+_EXPORT = "from executor.cli.main import main; main()"
 _WORDS = ("accepted", "vetoed", "rejected")
 
 
@@ -47,7 +49,7 @@ def compare(a: RunTables, b: RunTables) -> ParityReport:
 
 
 def _counts(found: Mapping[str, Compared]) -> list[Count]:
-    return [Count(name, one.a, one.b, one.equal) for name, one in found.items()]
+    return [Count(name, one.a, one.b, one.equal, len(one.rows)) for name, one in found.items()]
 
 
 def _decisions(a: pl.DataFrame, b: pl.DataFrame, found: Compared) -> list[Count]:
@@ -55,11 +57,10 @@ def _decisions(a: pl.DataFrame, b: pl.DataFrame, found: Compared) -> list[Count]
     counts = []
     for word in _WORDS:
         mine, theirs = (int((frame["decision"] == word).sum()) for frame in (a, b))
-        other = sum(
-            row.a is not None and row.a["decision"] == word and (row.alone or bool(set(row.columns) & {*_DECISION}))
-            for row in found.rows
-        )
-        counts.append(Count(word, mine, theirs, mine - other))
+        odd = [row for row in found.rows if row.alone or set(row.columns) & {*_DECISION}]
+        other = sum(row.a is not None and row.a["decision"] == word for row in odd)
+        either = sum(word in (one["decision"] for one in (row.a, row.b) if one is not None) for row in odd)
+        counts.append(Count(word, mine, theirs, mine - other, either))
     return counts
 
 
@@ -69,7 +70,7 @@ def _warnings(
     counts: Sequence[Count],
     bars: tuple[pl.DataFrame | None, pl.DataFrame | None],
 ) -> tuple[str, ...]:
-    found = [f"no {one.kind} were compared" for one in counts if not max(one.a, one.b)]
+    found = [f"no {one.kind} were compared" for one in counts if one.kind not in _WORDS and not max(one.a, one.b)]
     if period.start_ms >= period.end_ms:
         found.insert(0, "the runs have no period in common")
     elif period.cut:
@@ -110,8 +111,7 @@ def _run(name: str | Path, root: Path | None, folder: Path) -> Run:
     path = Path(name)
     if path.suffix != ".sqlite":
         return read_run(path if path.is_dir() else name, root)
-    # The toolkit does not import the executor.
-    command = [sys.executable, "-m", "executor.cli.main", "export", str(path), "--out", str(folder), "--json"]
+    command = [sys.executable, "-c", _EXPORT, "export", str(path), "--out", str(folder), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("error: ")

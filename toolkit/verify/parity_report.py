@@ -24,16 +24,16 @@ _NAMES = ("signal_id", "order_id", "trade_id", "exchange", "symbol", "base", "ts
 
 @dataclass(frozen=True)
 class Count:
-    """How many rows of one kind each run has in the common period, and how many are equal to the last bit."""
+    """How many rows of one kind each run has in the common period, and how many are equal to the last bit.
+
+    `different` : rows of both that are not the same, and those that only one of them has.
+    """
 
     kind: str
     a: int
     b: int
     equal: int
-
-    @property
-    def different(self) -> int:
-        return max(self.a, self.b) - self.equal
+    different: int
 
 
 @dataclass(frozen=True)
