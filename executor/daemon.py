@@ -81,9 +81,6 @@ def run_daemon(config: ExecutorConfig, parts: Parts | None = None) -> None:
     InputError : the ledger is of another mode, or the API or a notification cannot be set up. LedgerError : there is no
     ledger, another daemon has it, or it cannot be used. StrategyError : deployed code is not what it was.
     """
-    if not config.ledger.exists():
-        # Says what to do, before a lock stands beside nothing.
-        Ledger.open(config.ledger)
     beat = Beat(config.heartbeat)
     with logging_to(config.logs, "executor", size_mb=config.log_mb, count=config.log_count), one_daemon(config.ledger):
         beat(STARTING)

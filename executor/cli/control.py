@@ -190,9 +190,7 @@ def _open(book: "Ledger", asked: _Asked) -> None:
 def _affordable(book: "Ledger", asked: _Asked) -> None:
     equity = book.value(_EQUITY)
     if equity is not None and asked.value is not None and asked.value > equity:
-        raise InputError(
-            f"withdraw must leave the account something: its equity is {equity:,.2f}, not {asked.value:,.2f}"
-        )
+        raise InputError(f"withdraw takes at most the equity of the account, {equity:,.2f}, was {asked.value:,.2f}")
 
 
 def _user() -> str:

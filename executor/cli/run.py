@@ -41,6 +41,11 @@ def run(
     if not dry:
         raise InputError("this version trades on paper only, and live trading comes with --live later; add --dry")
     settings = load_config(config, ledger=ledger, feed=feed, api_port=api_port)
+    if not settings.ledger.exists():
+        from executor.ledger import Ledger
+
+        # Says what to do, before anything stands beside nothing.
+        Ledger.open(settings.ledger)
     if foreground:
         from executor.daemon import run_daemon
 

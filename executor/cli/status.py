@@ -68,7 +68,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield "feed:"
     for row in found["feed"]:
         seen = "not heard of yet" if row["age_secs"] is None else f"seen {_age(row['age_secs'])} ago"
-        yield f"  {row['symbol']} {row['base']} on {row['exchange']}: {row['state']}, {seen}, last {_moment(row['last_ts'])}"
+        series = f"{row['symbol']} {row['base']} on {row['exchange']}"
+        yield f"  {series}: {row['state']}, {seen}, last {_moment(row['last_ts'])}"
     for row in found["disabled"]:
         yield f"off: {row['id']} ({row['note'] or 'by hand'})"
     for row in found["waiting_commands"]:
