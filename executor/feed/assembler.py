@@ -117,6 +117,10 @@ class Assembler:
             ts += series.base_ms
         return ts
 
+    def has_past(self, series: Series) -> bool:
+        """Whether the close before the next bar is known; without one, the series begins with its first bar."""
+        return not math.isnan(self._lines[series].close)
+
     def is_due(self, series: Series, now_ms: int) -> bool:
         """Whether the wanted bar has closed: a later candle was seen, or the clock has passed its close for long."""
         close_ms = self.wanted(series) + series.base_ms

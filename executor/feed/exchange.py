@@ -31,6 +31,7 @@ _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 1.0, 60.0
 _SILENT_SECS = 20.0  # without an answer, before the venue's time is asked
 _SOON_SECS = 5.0  # after an answer that did not have the wanted bar
 _TRIES = 6
+_BACK_PAGES = 10  # that are searched for the close before a hole
 
 _T = TypeVar("_T")
 
@@ -86,6 +87,7 @@ class ExchangeFeed:
         self._wake, self._back = asyncio.Event(), asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[Series] = set()
+        self._searched: set[Series] = set()
         self._error: BaseException | None = None
         self._closed = False
 
@@ -134,9 +136,14 @@ class ExchangeFeed:
             at = max(rows[-1].ts + base_ms if rows else at + page * base_ms, at + base_ms)
         if refusal is not None and not found:
             raise refusal
+        if start_ms < end_ms and start_ms not in found:
+            before = await self._persist(partial(self._last_before, series, start_ms))
+            if before is not None:
+                found[before.ts] = before
         # A bar that has just closed may be listed any moment: it is not taken to be without trades yet.
         sure_ms = min(end_ms, floor_ts(self._rest.now_ms() - self._fill_after_ms, base_ms))
-        return _whole(found, max(sure_ms, max(found, default=-1) + base_ms), base_ms)
+        whole = _whole(found, max(sure_ms, max(found, default=-1) + base_ms), base_ms)
+        return [bar for bar in whole if bar.ts >= start_ms]
 
     def ages(self) -> Mapping[Series, float]:
         now = self._rest.now_ms()
@@ -264,6 +271,8 @@ class ExchangeFeed:
         asked = self._assembler.ask(series, since, end, now)
         # Rows that come twice count: a few more than there can be.
         rows = await self._rest.rows(series, since, min((end - since) // base_ms + _AGAIN_BARS, page))
+        if not (self._assembler.has_past(series) or (rows and rows[0].ts < wanted)):
+            await self._look_back(series, since)
         if rows and len(rows) >= page and rows[0].ts > since:
             # It gave its newest candles, whatever was asked for: nothing is said of those before.
             asked = asked._replace(first_ms=rows[0].ts)
@@ -279,6 +288,31 @@ class ExchangeFeed:
         since = floor_ts(now, series.base_ms) - series.base_ms
         asked = self._assembler.ask(series, since, now + 1, now)
         self._take_in(asked, await self._rest.rows(series, since, 2))
+
+    async def _look_back(self, series: Series, before_ms: int) -> None:
+        """Once, for the close that a hole at the start is filled with: what was given before must go on."""
+        if series not in self._searched:
+            found = await self._last_before(series, before_ms)
+            self._searched.add(series)
+            if found is not None:
+                asked = self._assembler.ask(series, found.ts, found.ts + series.base_ms, self._rest.now_ms())
+                self._assembler.answer(asked, [found])
+
+    async def _last_before(self, series: Series, before_ms: int) -> ClosedBar | None:
+        """The newest candle that opens before, some pages back; None where the venue has none, or keeps none."""
+        page, end = self._rest.page_bars(series), before_ms
+        for _ in range(_BACK_PAGES):
+            since = end - page * series.base_ms
+            try:
+                rows = [row for row in await self._rest.rows(series, since, page) if row.ts < end]
+            except UnreachableError:
+                raise
+            except VenueError:
+                return None
+            if rows:
+                return rows[-1]
+            end = since
+        return None
 
     def _take_in(self, asked: Question, rows: Sequence[ClosedBar]) -> None:
         self._assembler.answer(asked, rows)

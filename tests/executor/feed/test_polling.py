@@ -118,6 +118,30 @@ async def test_a_hole_longer_than_a_page_is_passed_over() -> None:
 
 
 @running
+async def test_a_hole_at_the_start_is_filled_from_pages_before() -> None:
+    def prepare(venue: MarketData) -> None:
+        venue.trade("BTC_USDT", at(-2500), 90.0)
+        venue.trade("BTC_USDT", at(3), 103.0)
+
+    async with rig(now_ms=at(4, 20), prepare=prepare, series=(A,), stream=False) as it:
+        assert it.bars(A) == [*(flat(k, 90.0) for k in range(3)), bar(3, 103.0)]
+        asked = len(it.venue.requests)
+        await it.pass_to(at(4, 40))
+        assert len(it.venue.requests) <= asked + 1
+        found = await it.feed.history(A, at(-1000), at(4))
+        assert found == [*(flat(k, 90.0) for k in range(-1000, 3)), bar(3, 103.0)]
+        assert await it.feed.history(A, at(-1200), at(-1100)) == [flat(k, 90.0) for k in range(-1200, -1100)]
+
+
+@running
+async def test_a_series_that_is_new_at_the_venue_begins_with_its_first_bar() -> None:
+    async with rig(now_ms=at(6, 20), prepare=lambda venue: trades(venue, 3, 9), stream=False) as it:
+        assert it.bars(A) == [bar(k, 100.0 + k) for k in range(3, 6)]
+        await it.pass_to(at(8, 5))
+        assert it.bars(B) == [bar(k, 50.0 + k) for k in range(3, 8)]
+
+
+@running
 async def test_a_venue_that_is_down_at_the_start_is_asked_again() -> None:
     def prepare(venue: MarketData) -> None:
         trades(venue, -5, 5)
