@@ -122,6 +122,16 @@ def test_what_a_ledger_cannot_keep_is_no_difference() -> None:
     assert compare(one(), with_table(one(), "trades", one().tables["trades"].with_columns(known))).certified
 
 
+def test_bars_that_nothing_follows_from_are_told_and_decide_nothing() -> None:
+    bars = one().bars
+    assert bars is not None
+    volume = pl.col("volume") + pl.when(pl.int_range(pl.len()) == 7).then(1.0).otherwise(0.0)
+    report = compare(one(), replace(one(), bars=bars.with_columns(volume)))
+    assert report.certified
+    assert [str(cause.kind) for cause in report.causes] == ["bar"]
+    assert any("1 bars differ, and nothing that the runs did follows" in text for text in report.warnings)
+
+
 def test_order_of_rows_and_what_only_says_where_they_are_kept_do_not_count() -> None:
     other = {name: frame.reverse() for name, frame in one().tables.items() if name != "audit"}
     other["trades"] = other["trades"].with_columns(pl.lit("elsewhere").alias("run_id"))

@@ -78,6 +78,9 @@ def _warnings(
         found.append(f"the runs cover {spans}: compared is what both do, and open trades by their entries alone")
     if any(frame is None for frame in bars):
         found.append("bars were not compared: a run of them has none, and none are stored")
+    odd = sum(one.different for one in counts if one.kind == "bars")
+    if odd and not any(one.different for one in counts if one.kind != "bars"):
+        found.append(f"{odd:,} bars differ, and nothing that the runs did follows from them")
     names = [set(run.tables["signals"]["instance"].drop_nulls()) for run in runs]
     for which, only in (("A", names[0] - names[1]), ("B", names[1] - names[0])):
         if only:

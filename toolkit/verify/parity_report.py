@@ -58,8 +58,8 @@ class ParityReport:
 
     @property
     def equal(self) -> bool:
-        """Nothing differs, and there is a common period."""
-        return not self.rows and self.period.start_ms < self.period.end_ms
+        """Nothing that the runs did differs, and there is a common period; bars are what they saw, not did."""
+        return all(row.table == "bars" for row, _ in self.rows) and self.period.start_ms < self.period.end_ms
 
     @property
     def empty(self) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class ParityReport:
     @property
     def why_not(self) -> str:
         """Why there is no certificate, in words; "" = there is one."""
-        if self.rows:
+        if not all(row.table == "bars" for row, _ in self.rows):
             tables = Counter(row.table for row, _ in self.rows)
             counts = ", ".join(f"{n:,} of {table}" for table, n in tables.items())
             return f"{len(self.rows):,} rows differ ({counts}), of {len(self.causes):,} first causes"
