@@ -19,6 +19,7 @@ class MarketData:
     """An async context manager. bars : by pair (`BTC_USDT`) and open time in ms, what REST answers.
 
     muted : sockets stay open and say nothing. unreachable : pairs whose candles are answered with 502.
+    silent : pairs whose candles are never answered; a client gives up after `timeout_ms`.
     jitter : REST rows are answered out of order, two of them twice.
     """
 
@@ -27,6 +28,8 @@ class MarketData:
         self.clock = clock
         self.muted = self.jitter = False
         self.unreachable: set[str] = set()
+        self.silent: set[str] = set()
+        self.timeout_ms = 5000
         self.connections = 0
         self.requests: list[dict[str, str]] = []
         self._refusals: list[tuple[int, dict[str, str]]] = []
@@ -58,7 +61,7 @@ class MarketData:
         return {
             "urls": {"api": {"public": public, "spot": f"ws://127.0.0.1:{self._port}/ws/v4/"}},
             "rateLimit": 1,
-            "timeout": 5000,
+            "timeout": self.timeout_ms,
         }
 
     def trade(self, pair: str, ts: int, close: float, volume: float = 2.0) -> None:
@@ -97,6 +100,8 @@ class MarketData:
         pair = query["currency_pair"]
         if self._refusals:
             return self._refuse()
+        if pair in self.silent:
+            await asyncio.Event().wait()
         if pair in self.unreachable:
             return web.Response(status=502, text="<html>502 Bad Gateway</html>", content_type="text/html")
         first, last = int(query["from"]), int(query["to"])

@@ -86,6 +86,22 @@ async def test_a_late_symbol_has_its_own_events_and_catches_up() -> None:
 
 
 @running
+async def test_a_venue_that_does_not_answer_is_asked_again() -> None:
+    def prepare(venue: MarketData) -> None:
+        trades(venue, -5, 5)
+        venue.timeout_ms = 300
+
+    async with rig(now_ms=at(2, 20), prepare=prepare, stream=False) as it:
+        it.venue.silent = {"ETH_USDT"}
+        await it.pass_to(at(3, 3))
+        assert len(it.events) == 2
+        it.venue.silent = set()
+        await it.pass_to(at(3, 9))
+        assert it.bars(B) == [bar(k, 50.0 + k) for k in range(3)]
+        assert [len(event.bars) for event in it.events] == [2] * 3
+
+
+@running
 async def test_an_hour_that_is_missing_is_filled_once_a_later_bar_is_there() -> None:
     def prepare(venue: MarketData) -> None:
         trades(venue, -5, 3)
