@@ -74,7 +74,8 @@ class Engine:
         self.seq, self.moment_ms = kept.seq, kept.moment_ms
         self._lengths = _lengths(plan.members)
         self._restamp(kept.moment_ms)
-        self._next = {series: self._begins(series) for series in self._lengths}
+        traded = {one.series for one in plan.members}
+        self._next = {series: self._begins(series, series in traded) for series in self._lengths}
         self._histories = {series: self._history(series) for series in self._lengths}
         rows, applied = state.schedule(ledger, self._applied())
         capital = sum_of_capital(ledger)
@@ -322,13 +323,18 @@ class Engine:
         history.extend(state.newest_bars(self.ledger, series, self._next[series], length))
         return history
 
-    def _begins(self, series: Series) -> int:
-        """Where a series goes on; one that comes later begins with the bar in which the last event lies."""
+    def _begins(self, series: Series, is_traded: bool) -> int:
+        """Where a series goes on; one that comes later begins with the bar in which the last event lies.
+
+        One that is only looked at begins with the bar in which the account does: those before it have closed by then,
+        and a daily factor need not wait for midnight.
+        """
         base_ms = series.base_ms
         last = self.ledger.value(_LAST_EVENT_BAR, (*series,))
         if last is not None:
             return int(last) + base_ms
-        return max(-(-self._start_ms // base_ms) * base_ms, self.moment_ms // base_ms * base_ms)
+        first = -(-self._start_ms // base_ms) if is_traded else self._start_ms // base_ms
+        return max(first, self.moment_ms // base_ms) * base_ms
 
     def _restamp(self, moment_ms: int) -> None:
         """Weights that were loaded for a moment that has passed hold from the next event on."""

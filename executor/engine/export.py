@@ -102,8 +102,13 @@ def export(path: Path, out: Path | None = None) -> Path:
         with RunWriter(str(config["mode"]), config, root=out) as writer:
             for name, frame in _tables(ledger, run).items():
                 writer.write_frame(name, frame)
-            writer.note(acts=[dict(row) for row in ledger.rows(_ACTS)], deployment=config["deployment"])
+            writer.note(acts=acts_of(ledger), deployment=config["deployment"])
             return writer.finish()
+
+
+def acts_of(ledger: Ledger) -> list[dict[str, Any]]:
+    """What people did in a session: ts_ms, verb, target, value."""
+    return [dict(row) for row in ledger.rows(_ACTS)]
 
 
 def session(ledger: Ledger) -> Session:

@@ -10,6 +10,7 @@ import numpy as np
 
 from executor.engine import state
 from executor.engine.engine import sum_of_capital
+from executor.engine.export import acts_of
 from executor.engine.plan import load_plan
 from executor.engine.signals import Traded
 from executor.engine.state import LoadPlan
@@ -68,6 +69,7 @@ def recheck(path: Path, out: Path | None = None) -> Path:
                 "equity": frames.equity_table(run),
             }.items():
                 writer.write_frame(name, frame)
+            writer.note(acts=acts_of(ledger))
             return writer.finish()
 
 

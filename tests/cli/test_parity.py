@@ -89,4 +89,4 @@ def test_what_is_no_such_run_is_said(known: RunTables, tmp_path: Path) -> None:
     assert "run other (sweep) has no table audit, equity, orders, signals, trades" in str(refused)
     missing = run("one", tmp_path / "nothing.sqlite", "--root", tmp_path).exception
     assert isinstance(missing, RunError)
-    assert "nothing.sqlite cannot be exported: there is no ledger" in str(missing)
+    assert "nothing.sqlite cannot be used: there is no ledger" in str(missing)

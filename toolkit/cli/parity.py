@@ -12,7 +12,10 @@ _RUN = "A portfolio's backtest or a session: run id, folder, latest, or a ledger
 
 def parity(
     a: Annotated[str, typer.Argument(metavar="RUN_A", help=_RUN)],
-    b: Annotated[str, typer.Argument(metavar="RUN_B", help="The other one.")],
+    b: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN_B", help="The other one; default: the backtest of a ledger's own records."),
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the runs; default: in the data folder.")] = None,
     db: Annotated[Path | None, typer.Option(help="Bars database of a backtest; default: in the data folder.")] = None,
     strict_counts: Annotated[
@@ -28,6 +31,8 @@ def parity(
     by hand. Exit code 1: something differs, or there was nothing to compare.
 
     Example: toolkit parity BACKTEST_RUN data/executor.sqlite
+
+    Example: toolkit parity data/executor.sqlite
     """
     from toolkit.verify.parity import parity as held
 

@@ -11,13 +11,14 @@ import polars as pl
 
 from toolkit.analysis.runs import Run, read_run
 from toolkit.bars.series import utc
-from toolkit.errors import RunError
+from toolkit.errors import InputError, RunError
 from toolkit.verify.parity_bars import BARS_KEY, bars_within, with_stored_bars
 from toolkit.verify.parity_causes import attribute
 from toolkit.verify.parity_report import Count, ParityReport
 from toolkit.verify.parity_rows import Compared, compare_rows
 from toolkit.verify.parity_tables import KEYS, Period, RunTables, common_period, read_tables, within
 
+LEDGER = ".sqlite"
 _DECISION = ("decision", "reason")
 # The toolkit does not import the executor.
 _EXPORT = "from executor.cli.main import main; main()"
@@ -89,13 +90,16 @@ def _warnings(
     return tuple(found)
 
 
-def parity(a: str | Path, b: str | Path, *, root: Path | None = None, db: Path | None = None) -> ParityReport:
+def parity(
+    a: str | Path, b: str | Path | None = None, *, root: Path | None = None, db: Path | None = None
+) -> ParityReport:
     """Hold two runs against each other; `.certified` says that they are equal to the last bit.
 
     Parameters
     ----------
     a, b : portfolio backtests or exported sessions, by run id, folder or `latest`; or a session's ledger
-        (`*.sqlite`), which is exported first, into a folder that is gone afterwards.
+        (`*.sqlite`), which is exported first, into a folder that is gone afterwards. Without `b`, a ledger is held
+        against the backtest of its own records: the bars, weights and acts that the session kept.
     root : folder of the runs, default in the data folder.
     db : bars database, default in the data folder: a backtest's bars are the stored ones, held against those that a
         session decided on.
@@ -105,18 +109,28 @@ def parity(a: str | Path, b: str | Path, *, root: Path | None = None, db: Path |
     RunError, UnknownNameError : what is named is no such run, or cannot be read or exported.
     """
     with tempfile.TemporaryDirectory(prefix="lockstep-parity-") as folder:
-        one, other = (read_tables(_run(name, root, Path(folder))) for name in (a, b))
+        one = read_tables(_run(a, root, Path(folder)))
+        other = read_tables(_of_ledger(Path(a), "recheck", Path(folder)) if b is None else _run(b, root, Path(folder)))
+    if b is None:
+        return compare(one, other)
     return compare(with_stored_bars(one, other, db), with_stored_bars(other, one, db))
 
 
 def _run(name: str | Path, root: Path | None, folder: Path) -> Run:
     """A run folder; that of a ledger is written into `folder`."""
     path = Path(name)
-    if path.suffix != ".sqlite":
+    if path.suffix != LEDGER:
         return read_run(path if path.is_dir() else name, root)
-    command = [sys.executable, "-c", _EXPORT, "export", str(path), "--out", str(folder), "--json"]
+    return _of_ledger(path, "export", folder)
+
+
+def _of_ledger(path: Path, how: str, folder: Path) -> Run:
+    """What `executor export` or `executor recheck` makes of a ledger."""
+    if path.suffix != LEDGER:
+        raise InputError(f"one run alone must be a session's ledger (*{LEDGER}), was {path}; name a second run")
+    command = [sys.executable, "-c", _EXPORT, how, str(path), "--out", str(folder), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1].removeprefix("error: ")
-        raise RunError(f"{path} cannot be exported: {last}")
+        raise RunError(f"{path} cannot be used: {last}")
     return read_run(Path(json.loads(done.stdout)["run"]))
