@@ -20,6 +20,7 @@ from executor.engine.windows import History
 from executor.feed.base import BarEvent, ClosedBar, Series
 from executor.ledger import Ledger, number
 from toolkit.bars.intervals import floor_ts, origin_ms
+from toolkit.bars.series import utc
 from toolkit.engine.account import CLOSE_ACT, HALT_ACT, SAID
 from toolkit.engine.sizing import NO_HALT, STALE_HALT
 from toolkit.engine.types import NO_ORDER, NO_SIGNAL
@@ -120,14 +121,11 @@ class Engine:
 
         Raises
         ------
-        LedgerError : a bar is missing between the last one and this one, or the ledger cannot be written.
+        LedgerError : the ledger cannot be written.
         """
         self._activate(event.moment_ms)
         known = ((series, bar) for series, bar in event.bars if series in self._histories)
         bars = {series: bar for series, bar in known if bar.ts >= self.next_ts(series)}
-        for series, bar in bars.items():
-            if bar.ts != self.next_ts(series) and self.held(series):
-                raise LedgerError(f"{series} must go on at {self.next_ts(series)}, was given the bar of {bar.ts}")
         if not bars:
             return ()
         # A late symbol's bar is decided on now, not in the past.
@@ -174,6 +172,8 @@ class Engine:
         ledger, account, moment = self.ledger, self.account, self.moment_ms
         now, self.seq = self._clock(), self.seq + 1
         for series, bar in bars.items():
+            if bar.ts != self._next[series] and self.held(series):
+                self._hole(series, bar)
             self._histories[series].append(bar)
             self._next[series] = bar.ts + series.base_ms
         ledger.put("bars", [state.bar_row(s, bar, event.recorded, self.seq, now) for s, bar in bars.items()])
@@ -193,6 +193,19 @@ class Engine:
         self._write(changes, before, event, (now, self._said(done)))
         account.keep_signals()
         return changes
+
+    def _hole(self, series: Series, bar: ClosedBar) -> None:
+        """Bars that nobody has: what is known of the series begins anew, and until its windows are full it says nothing.
+
+        Open trades go on at this bar with the stops that they had.
+        """
+        missing = (bar.ts - self._next[series]) // series.base_ms
+        text = f"{missing:,} bars of {series.symbol} {series.base} are missing before {utc(bar.ts)}; its windows begin anew"
+        _log.error(text)
+        self.ledger.insert("notices", {"ts_ms": self._clock(), "level": "error", "kind": "feed", "text": text})
+        self._histories[series] = History(series, *self._lengths[series])
+        if series in self.account.series:
+            self.account.replace(series, self._histories[series])
 
     def _say(self, moment: int, bars: Mapping[Series, int]) -> None:
         """Ask the strategies whose bar closes now, of the instances that trade or may."""

@@ -18,4 +18,4 @@ def test_chance_takes_up_to_a_half_and_no_number_of_failures_overflows(failures:
     backoff = Backoff(0.5, 60.0, chance=lambda: chance)
     backoff.failures = failures
     whole = min(60.0, 0.5 * 2.0 ** min(failures, 60))
-    assert whole / 2 < backoff.failed() <= whole
+    assert whole / 2 <= backoff.failed() <= whole

@@ -74,7 +74,7 @@ def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_frozen_child_is_killed_and_another_one_started(tmp_path: Path) -> None:
-    body = "beat()\nif number == 0:\n    beat('running', 1)\n    time.sleep(1000)\nlive()\n"
+    body = "beat()\nif number == 0:\n    time.sleep(0.3)\n    beat('running', 1)\n    time.sleep(1000)\nlive()\n"
     watch = Watch(limit_secs=0.5, start_secs=30.0, stop_secs=20.0, tick_secs=0.01)
     boss = supervised(tmp_path, body, watch=watch)
     thread = stop_when(lambda: len(starts(tmp_path)) == 2 and _alive(starts(tmp_path)[1]))
