@@ -136,7 +136,8 @@ def number(value: float | None, text: str | None = None, digits: int = 2) -> Cel
     if missing(value):
         return Cell("-")
     assert value is not None
-    return Cell(f"{value:,.{digits}f}" if text is None else text, sort=float(value))
+    value = float(value) + 0.0  # -0.0, what is lost of nothing, reads as 0
+    return Cell(f"{value:,.{digits}f}" if text is None else text, sort=value)
 
 
 def percent(value: float | None, digits: int = 2, scale: float | None = None) -> Cell:

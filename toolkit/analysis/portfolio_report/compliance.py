@@ -89,7 +89,10 @@ def _until(halt: dict[str, Any]) -> str:
 
 def _drift(source: Source) -> list[Block]:
     drift = source.results.get("drift") or {}
-    limits = source.results.get("config", {}).get("limits") or {}
+    limits = dict(source.results.get("config", {}).get("limits") or {})
+    # As days over a limit are counted: without a limit of its own, gross exposure has the account's leverage.
+    gross = [limits[k] for k in ("max_gross", "leverage") if isinstance(limits.get(k), int | float)]
+    limits["max_gross"] = min(gross, default=None)
     rows = [
         Row([words(text), percent(drift[name], 1), _limit(limits.get(limit))])
         for name, (text, limit) in _DRIFT.items()

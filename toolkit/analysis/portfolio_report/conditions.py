@@ -37,10 +37,12 @@ def regimes(closes: pl.DataFrame, first: date) -> pl.DataFrame:
     ----------
     closes : `date`, `symbol`, `close`. first : where terciles begin, the day before the run's first.
 
-    Returns symbol, date, trend and volatility (0 low to 2 high), null while the window has too little history.
+    Returns symbol, date, trend and volatility (0 low to 2 high), null while the window has too little history or lacks
+    a close (null or NaN).
     """
     close = pl.col("close")
-    moves = closes.sort("symbol", "date").with_columns(move=close.log().diff().over("symbol"))
+    known = closes.sort("symbol", "date").with_columns(close.fill_nan(None))
+    moves = known.with_columns(move=close.log().diff().over("symbol"))
     measured = moves.with_columns(
         trend=(close / close.shift(WINDOW_DAYS) - 1.0).over("symbol"),
         volatility=pl.col("move").rolling_std(WINDOW_DAYS, ddof=1).over("symbol"),

@@ -40,13 +40,22 @@ def slipped() -> pl.Expr:
 
 
 def _breakdown(source: Source) -> list[Block]:
-    trades = source.trades.with_columns(slipped=slipped())
+    # An open trade has a mark in an account; in a file of trades it has made nothing yet.
+    trades = (source.closed if source.foreign else source.trades).with_columns(slipped=slipped())
+    if not trades.height:
+        return [Note("There is no trade that could have cost anything.", "missing")]
     if not trades["fees"].count():
         return [Note(source.why_not("costs need fees and the prices that were expected"), "missing")]
     known = trades["slipped"].count() > 0
-    sums = [pl.col(c).sum() for c in ("slipped", "fees", "funding", "pnl")]
-    traded = (pl.col("qty") * (pl.col("entry_price") + pl.col("exit_price").fill_null(0.0))).sum().alias("traded")
-    table = trades.group_by("strategy").agg(*sums, traded).sort("fees", descending=True)
+    # What no trade tells is not known, which is not 0.
+    sums = [pl.when(pl.col(c).count() > 0).then(pl.col(c).sum()) for c in ("slipped", "fees", "funding", "pnl")]
+    money = pl.col("qty") * (pl.col("entry_price") + pl.col("exit_price").fill_null(0.0))
+    traded = money.filter(pl.col("fees").is_not_null()).sum().alias("traded")
+    table = (
+        trades.group_by("strategy")
+        .agg(*sums, traded)
+        .sort("fees", "strategy", descending=[True, False], nulls_last=True)
+    )
     total = trades.select(pl.lit("all").alias("strategy"), *sums, traded)
     heads = ["at decision prices", "lost between decision and fill"] if known else []
     heads += [
@@ -70,11 +79,20 @@ def _breakdown(source: Source) -> list[Block]:
 
 
 def _cost_row(row: Mapping[str, Any], known: bool) -> Row:
-    before = row["pnl"] + row["fees"] - row["funding"]
+    fees, slipped = row["fees"], row["slipped"]
+    before = None if fees is None else row["pnl"] + fees - (row["funding"] or 0.0)
     cells = [words(row["strategy"] or "-")]
-    cells += [number(before + row["slipped"]), number(-row["slipped"])] if known else [number(before)]
-    bp = 10_000 * row["fees"] / row["traded"] if row["traded"] else None
-    return Row([*cells, number(-row["fees"]), number(row["funding"]), number(row["pnl"]), number(bp)])
+    if known:
+        decided = None if before is None or slipped is None else before + slipped
+        cells += [number(decided), number(_less(slipped))]
+    else:
+        cells.append(number(before))
+    bp = 10_000 * fees / row["traded"] if fees is not None and row["traded"] else None
+    return Row([*cells, number(_less(fees)), number(row["funding"]), number(row["pnl"]), number(bp)])
+
+
+def _less(cost: float | None) -> float | None:
+    return None if cost is None else -cost
 
 
 def _ambiguity(source: Source) -> list[Block]:

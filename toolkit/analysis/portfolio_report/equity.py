@@ -125,7 +125,7 @@ def exposure(source: Source) -> Section:
         _line("gross (margin in use)", days["gross_exposure"] / days["equity"], "c1", fill=True),
         _line("net (long less short)", days["net_exposure"] / days["equity"], "c2"),
     ]
-    marks = [
+    marks: list[dict[str, Any]] = [
         {"y": float(limits[name]), "name": text}
         for name, text in (("max_gross", "gross limit"), ("leverage", "leverage limit"))
         if isinstance(limits.get(name), int | float)
@@ -133,7 +133,13 @@ def exposure(source: Source) -> Section:
     money = Chart(
         "exposure-chart",
         "Exposure, share of equity",
-        {"kind": "lines", "unit": "percent", "series": series, "marks": marks[:1], "bands": _halted(days)},
+        {
+            "kind": "lines",
+            "unit": "percent",
+            "series": series,
+            "marks": sorted(marks, key=_height)[:1],
+            "bands": _halted(days),
+        },
         "The margin in use is the gross exposure. A limit holds at decisions; prices may carry the account over it.",
         280,
     )
@@ -144,6 +150,10 @@ def exposure(source: Source) -> Section:
         height=280,
     )
     return Section("exposure", "Exposure and margin", [Pair(money, count)], "At the end of each UTC day.")
+
+
+def _height(mark: dict[str, Any]) -> float:
+    return float(mark["y"])
 
 
 def _halted(days: pl.DataFrame) -> list[list[str]]:

@@ -29,6 +29,8 @@ _REASONS = {
 
 def excursions(source: Source) -> Section:
     """How far trades went against and for, and exits by reason."""
+    if not source.closed.height:
+        return Section("excursions", "Excursions and exits", [Note("No trade has closed.", "missing")])
     blocks: list[Block] = []
     seen = source.closed.drop_nulls(["mae", "mfe", "pnl"])
     scatter: Chart | None = None
@@ -93,8 +95,7 @@ def exits(source: Source) -> Table | None:
         Row(
             [
                 words(_REASONS.get(r["exit_reason"], r["exit_reason"])), number(r["trades"], digits=0),
-                percent(r["won"], 1), Cell(f"{r['pnl']:,.2f}", sort=r["pnl"], tint=r["pnl"] / scale), number(r["mean"]),
-                duration(r["held"]),
+                percent(r["won"], 1), _profit(r["pnl"], scale), number(r["mean"]), duration(r["held"]),
             ]
         )
         for r in grouped.iter_rows(named=True)
@@ -153,10 +154,14 @@ def _row(row: dict[str, Any], scale: float) -> Row:
     reason = "open" if row["exit_ts"] is None else _REASONS.get(row["exit_reason"], row["exit_reason"] or "-")
     cells = [
         words(entry), words(row["strategy"] or "-"), words(row["symbol"] or "-"), words(row["side"] or "-"),
-        Cell(f"{row['pnl']:,.2f}", sort=row["pnl"], tint=row["pnl"] / scale), percent(row["return"]),
-        number(row["r_multiple"]), duration(held), words(reason),
+        _profit(row["pnl"], scale), percent(row["return"]), number(row["r_multiple"]), duration(held), words(reason),
     ]  # fmt: skip
     return Row(cells, trade=row["trade_id"])
+
+
+def _profit(value: float | None, scale: float) -> Cell:
+    """Money, tinted; a dash for an open trade of which nothing is told."""
+    return Cell("-") if value is None else Cell(f"{value:,.2f}", sort=value, tint=value / scale)
 
 
 def trade_details(source: Source) -> dict[str, Any]:
