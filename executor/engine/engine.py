@@ -195,12 +195,13 @@ class Engine:
         return changes
 
     def _hole(self, series: Series, bar: ClosedBar) -> None:
-        """Bars that nobody has: what is known of the series begins anew, and until its windows are full it says nothing.
+        """Bars that nobody has: the series' windows begin anew, and until they are full its strategies say nothing.
 
         Open trades go on at this bar with the stops that they had.
         """
         missing = (bar.ts - self._next[series]) // series.base_ms
-        text = f"{missing:,} bars of {series.symbol} {series.base} are missing before {utc(bar.ts)}; its windows begin anew"
+        what = f"{missing:,} bars of {series.symbol} {series.base}"
+        text = f"{what} are missing before {utc(bar.ts)}; its windows begin anew"
         _log.error(text)
         self.ledger.insert("notices", {"ts_ms": self._clock(), "level": "error", "kind": "feed", "text": text})
         self._histories[series] = History(series, *self._lengths[series])

@@ -116,3 +116,19 @@ def test_orders_follow_their_trades(seed: int, tmp_path: Path) -> None:
         fills = ledger.rows("SELECT order_id FROM fills ORDER BY order_id")
         assert [r[0] for r in fills] == sorted(r["order_id"] for r in orders if r["status"] == "CLOSED")
         assert len(orders) >= len(trades)
+
+
+def test_bars_that_nobody_has_are_said_and_trading_goes_on(tmp_path: Path) -> None:
+    for number, seed in enumerate(range(9_000_201, 9_000_209)):
+        case = playable(seed)
+        ledger = open_ledger(case, tmp_path / f"{number}.sqlite")
+        engine = make_engine(case, ledger)
+        events = events_of(case)
+        third = len(events) // 3
+        for event in (*events[:third], *events[third + 40 :]):
+            engine.on_event(event)
+        assert ledger.value("SELECT count(*) FROM notices WHERE kind = 'feed' AND text LIKE '%are missing before%'") > 0
+        last = max(event.moment_ms for event in events)
+        assert ledger.value("SELECT moment_ms FROM account") == last
+        assert ledger.value("SELECT count(*) FROM events") == len(events) - 40
+        ledger.close()
