@@ -1,193 +1,139 @@
-"""What the page's sections compute, beside plain loops over the run's tables."""
+"""What the report's tables say, added up a second time by plain loops."""
 
-import datetime as dt
+import itertools
 import math
+import statistics
 from collections import defaultdict
-from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from tests.analysis.portfolio_report.section_tables import (
-    DAYS,
-    START,
-    account,
-    blocks,
-    chart,
-    closed,
-    notes,
-    table,
-    with_tables,
-    won,
-)  # fmt: skip
-from tests.portfolio.report_case import CAPITAL
-from toolkit.analysis.portfolio_report.blocks import Table
-from toolkit.analysis.portfolio_report.conditions import conditions, regimes
+from tests.portfolio.report_case import CAPITAL, Case, portfolio_folder
+from toolkit.analysis.portfolio_report.blocks import Chart, Note, Table
+from toolkit.analysis.portfolio_report.conditions import TRENDS, VOLATILITIES, WINDOW_DAYS, conditions, regimes
 from toolkit.analysis.portfolio_report.equity import equity
-from toolkit.analysis.portfolio_report.periods import periods
-from toolkit.analysis.portfolio_report.source import Source
-from toolkit.analysis.portfolio_report.trades import excursions
-
-DAY = dt.timedelta(days=1)
-Money = dict[str, list[float]]
+from toolkit.analysis.portfolio_report.periods import period_returns, periods
+from toolkit.analysis.portfolio_report.source import Source, read_source
+from toolkit.analysis.portfolio_report.trades import exits
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    return account(tmp_path_factory.mktemp("runs"))
+    return read_source(portfolio_folder(tmp_path_factory.mktemp("report")))
 
 
-def ended_days(source: Source) -> list[tuple[dt.date, float]]:
-    """Each day with the equity at its end."""
-    ends = source.tables["equity"].select("ts", "equity").iter_rows()
-    return [(ts.date() - DAY, value) for ts, value in ends]
+def day_ends(source: Source) -> list[tuple[date, float]]:
+    """Each day with the equity it ended with."""
+    rows = source.tables["equity"].sort("ts").select("ts", "equity").iter_rows()
+    return [((ts - timedelta(milliseconds=1)).date(), value) for ts, value in rows]
 
 
-def returns_of(days: list[tuple[dt.date, float]], key: Any) -> dict[Any, tuple[float, float]]:
-    """Profit and return of each period, over the equity at its beginning."""
-    money = CAPITAL
-    began: dict[Any, float] = {}
-    last: dict[Any, float] = {}
-    for day, value in days:
-        began.setdefault(key(day), money)
-        last[key(day)] = money = value
-    return {k: (last[k] - b, last[k] / b - 1) for k, b in began.items()}
+@pytest.mark.parametrize("every", ["1w", "1mo", "1y"])
+def test_returns_by_period_are_those_of_a_plain_loop(every: str, source: Source) -> None:
+    def start(day: date) -> date:
+        if every == "1w":
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if every == "1mo" else day.replace(month=1, day=1)
+
+    last: dict[date, float] = {}
+    for day, value in day_ends(source):
+        last[start(day)] = value
+    began, wanted = CAPITAL, []
+    for when, value in sorted(last.items()):
+        wanted.append((when, value - began, (value - began) / began))
+        began = value
+    found = list(period_returns(source, every).iter_rows())
+    assert [row[0] for row in found] == [row[0] for row in wanted]
+    np.testing.assert_allclose([row[1:] for row in found], [row[1:] for row in wanted], rtol=1e-12)
 
 
-def monday(day: dt.date) -> dt.date:
-    return day - dt.timedelta(days=day.weekday())
+def test_the_monthly_table_compounds_to_the_run(source: Source) -> None:
+    section = periods(source)
+    months = next(block for block in section.blocks if isinstance(block, Table) and block.id == "months")
+    shown = sum(cell.sort is not None for row in months.rows for cell in row.cells[1:13])
+    assert shown == len(period_returns(source, "1mo"))
+    growth = math.prod(1.0 + r for r in period_returns(source, "1mo")["return"])
+    assert growth == pytest.approx(day_ends(source)[-1][1] / CAPITAL)
 
 
-def test_months_are_the_equity_at_their_ends(source: Source) -> None:
-    months = returns_of(ended_days(source), lambda day: (day.year, day.month))
-    years = returns_of(ended_days(source), lambda day: day.year)
-    shown = table(periods(source), "months")
-    assert list(shown) == ["2022", "2023"] and len(months) == 5
-    for year, cells in shown.items():
-        expected = [months.get((int(year), m), (0.0, None))[1] for m in range(1, 13)] + [years[int(year)][1]]
-        assert cells == [None if e is None else pytest.approx(e, abs=1e-12) for e in expected]
-    assert math.prod(1 + r for _, r in months.values()) == pytest.approx(ended_days(source)[-1][1] / CAPITAL)
-    (found,) = (b for b in blocks(periods(source)) if isinstance(b, Table) and b.id == "months")
-    tints = [abs(c.tint) for row in found.rows for c in row.cells if c.tint is not None]
-    assert len(tints) == 5 and max(tints) == 1.0
+def test_exits_by_reason_count_every_closed_trade(source: Source) -> None:
+    table = exits(source)
+    assert table is not None
+    wanted: dict[str, list[float]] = defaultdict(list)
+    for reason, pnl in source.closed.select("exit_reason", "pnl").iter_rows():
+        wanted[reason].append(pnl)
+    assert len(table.rows) == len(wanted)
+    assert sorted(row.cells[1].sort for row in table.rows) == sorted(len(v) for v in wanted.values())
+    counted = [row.cells[1].sort for row in table.rows]
+    assert counted == sorted(counted, reverse=True)
 
 
-def test_weeks_begin_on_monday_and_hold_the_trades_that_closed_in_them(source: Source) -> None:
-    weeks = returns_of(ended_days(source), monday)
-    ended: dict[dt.date, list[float]] = defaultdict(list)
-    for row in closed(source):
-        ended[monday(row["exit_ts"].date())].append(row["pnl"])
-    shown = table(periods(source), "weeks")
-    assert list(shown) == [day.isoformat() for day in sorted(weeks, reverse=True)]
-    for start, (pnl, made) in weeks.items():
-        trades = ended.get(start, [])
-        expected = [made, pnl, len(trades), won(trades) if trades else None]
-        assert shown[start.isoformat()] == [None if e is None else pytest.approx(e, abs=1e-9) for e in expected]
-    assert sum(cells[2] for cells in shown.values()) == len(closed(source))
+def _naive_regimes(closes: pl.DataFrame, first: date) -> dict[tuple[str, date], tuple[int | None, int | None]]:
+    found = {}
+    for symbol in closes["symbol"].unique():
+        rows = sorted((d, c) for d, s, c in closes.select("date", "symbol", "close").iter_rows() if s == symbol)
+        days, prices = [d for d, _ in rows], [c for _, c in rows]
+        moves = [math.log(b / a) for a, b in itertools.pairwise(prices)]
+        measured: list[tuple[date, float | None, float | None]] = []
+        for k, day in enumerate(days):
+            full = k >= WINDOW_DAYS
+            trend = prices[k] / prices[k - WINDOW_DAYS] - 1.0 if full else None
+            wild = statistics.stdev(moves[k - WINDOW_DAYS : k]) if full else None
+            if day >= first:
+                measured.append((day, trend, wild))
+        cuts = []
+        for column in (1, 2):
+            known = np.array([row[column] for row in measured if row[column] is not None], np.float64)
+            cuts.append(np.quantile(known, [1 / 3, 2 / 3]))
+        for day, *values in measured:
+            found[(symbol, day)] = tuple(
+                None if value is None else int(value > cut[0]) + int(value > cut[1])
+                for value, cut in zip(values, cuts, strict=True)
+            )
+    return found  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("quiet", [slice(0, 0), slice(20, 75)])
-def test_rolling_sharpe_is_that_of_the_days_behind_each_point(source: Source, quiet: slice) -> None:
-    returns = np.random.default_rng(2).normal(0.0005, 0.01, DAYS)
-    returns[quiet], returns[100] = 0.0, np.nan
-    days = source.tables["equity"].with_columns(pl.Series("return", returns))
-    lines = chart(equity(with_tables(source, equity=days)), "rolling-sharpe-chart")["series"]
-    assert [line["name"] for line in lines] == ["30 days"]  # 90 need 180
-    expected: list[float | None] = []
-    for k in range(DAYS):
-        window = returns[k - 29 : k + 1] if k >= 29 else np.zeros(0)
-        deviation = float(window.std(ddof=1)) if len(window) else 0.0
-        expected.append(float(window.mean()) / deviation * math.sqrt(365) if deviation > 0 else None)
-    assert lines[0]["y"] == [None if e is None else pytest.approx(e, rel=1e-6) for e in expected]
-    # Before the first window is full, while the day without a return is in it, and while nothing moves in it.
-    assert sum(e is None for e in expected) == 29 + 30 + (26 if quiet.stop else 0)
+def test_regimes_are_terciles_of_what_was_known_the_day_before(source: Source) -> None:
+    closes = source.tables["closes"]
+    first = source.days["date"][0] - timedelta(days=1)
+    naive = _naive_regimes(closes, first)
+    for symbol, day, trend, volatility in regimes(closes, first).iter_rows():
+        assert (trend, volatility) == naive[(symbol, day)], (symbol, day)
+    wanted: dict[tuple[Any, Any], float] = defaultdict(float)
+    for symbol, entered, pnl in source.closed.select("symbol", "entry_ts", "pnl").iter_rows():
+        wanted[naive.get((symbol, entered.date() - timedelta(days=1)), (None, None))] += pnl
+    table = next(b for b in conditions(source).blocks if isinstance(b, Table) and b.id == "regimes")
+    for row in table.rows:
+        trend = TRENDS.index(str(row.cells[0].text))
+        for volatility in range(len(VOLATILITIES)):
+            cell = row.cells[1 + volatility]
+            assert (cell.sort or 0.0) == pytest.approx(wanted.get((trend, volatility), 0.0), abs=1e-6)
 
 
-def test_exits_by_reason(source: Source) -> None:
-    named = {"stop": "stop", "target": "target", "signal": "exit signal", "max_hold": "held long enough",
-             "trail": "trailing stop"}  # fmt: skip
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in closed(source):
-        groups[named[row["exit_reason"]]].append(row)
-    shown = table(excursions(source), "exits")
-    assert [cells[0] for cells in shown.values()] == sorted((len(g) for g in groups.values()), reverse=True)
-    for name, rows in groups.items():
-        pnl = [row["pnl"] for row in rows]
-        held = float(np.median([(row["exit_ts"] - row["entry_ts"]).total_seconds() for row in rows]))
-        assert shown[name] == pytest.approx([len(rows), won(pnl), sum(pnl), sum(pnl) / len(pnl), held])
-    assert len(shown) == 5
+def test_rolling_sharpe_looks_at_the_days_behind_it(source: Source) -> None:
+    charts = [b for b in equity(source).blocks if isinstance(b, Chart) and b.id == "rolling-sharpe-chart"]
+    returns = source.days["return"].to_list()
+    for line in charts[0].data["series"]:
+        window = int(line["name"].split()[0])
+        for k, value in enumerate(line["y"]):
+            if k + 1 < window:
+                assert value is None
+            else:
+                part = returns[k + 1 - window : k + 1]
+                assert value == pytest.approx(
+                    statistics.fmean(part) / statistics.stdev(part) * math.sqrt(365), rel=1e-6
+                )
 
 
-def plain_regimes(closes: dict[dt.date, float], first: dt.date) -> dict[dt.date, tuple[int, int]]:
-    """Terciles of trend and volatility on each day from `first` on, days without one left out."""
-    dates, values = list(closes), np.array(list(closes.values()))
-    found: dict[dt.date, tuple[float, float]] = {}
-    for k in range(30, len(values)):
-        moves = np.diff(np.log(values[k - 30 : k + 1]))
-        if dates[k] >= first and not np.isnan(moves).any():
-            found[dates[k]] = (values[k] / values[k - 30] - 1, float(moves.std(ddof=1)))
-    cuts = np.quantile(np.array(list(found.values())), [1 / 3, 2 / 3], axis=0)
-    return {d: (int((t > cuts[:, 0]).sum()), int((v > cuts[:, 1]).sum())) for d, (t, v) in found.items()}
-
-
-@pytest.mark.parametrize("begin", [START - 40 * DAY, START - 10 * DAY])
-def test_a_trade_has_the_regime_of_the_day_before_it(source: Source, begin: dt.date) -> None:
-    closes = source.tables["closes"].filter(pl.col("date") >= begin)
-    known = {
-        symbol: plain_regimes(dict(closes.filter(symbol=symbol).select("date", "close").iter_rows()), START - DAY)
-        for symbol in closes["symbol"].unique()
-    }
-    groups: dict[tuple[int, int] | None, list[float]] = defaultdict(list)
-    for row in closed(source):
-        groups[known[row["symbol"]].get(row["entry_ts"].date() - DAY)].append(row["pnl"])
-    section = conditions(with_tables(source, closes=closes))
-    shown, unknown = table(section, "regimes"), groups.pop(None, [])
-    assert list(shown) == ["rising", "sideways", "falling"]
-    for k, name in enumerate(("falling", "sideways", "rising")):
-        expected = [sum(groups[k, v]) if (k, v) in groups else None for v in range(3)]
-        assert shown[name] == [None if e is None else pytest.approx(e, abs=1e-9) for e in expected]
-    assert bool(unknown) == (begin > START - 31 * DAY)
-    said = f"{len(unknown):,} trades ({sum(unknown):,.2f}) have no regime"
-    assert (said in notes(section)) == bool(unknown)
-    cells = [c for b in blocks(section) if isinstance(b, Table) and b.id == "regimes" for r in b.rows for c in r.cells]
-    counts = [len(pnl) for pnl in groups.values()]
-    assert sorted(int(c.small.split()[0]) for c in cells if "won" in c.small) == sorted(counts)
-
-
-@pytest.mark.parametrize("lacking", [math.nan, None])
-def test_a_day_without_a_close_has_no_regime_and_no_extreme_one(source: Source, lacking: float | None) -> None:
-    hole = START + 20 * DAY
-    closes = source.tables["closes"].with_columns(
-        close=pl.when(pl.col("date") == hole).then(pl.lit(lacking, pl.Float64)).otherwise("close")
-    )
-    found = regimes(closes, START)
-    own = found.filter(symbol="BTC/USDT")
-    prices = dict(closes.filter(symbol="BTC/USDT").select("date", "close").iter_rows())
-    expected = plain_regimes({d: math.nan if c is None else c for d, c in prices.items()}, START)
-    volatility = {row["date"]: row["volatility"] for row in own.iter_rows(named=True)}
-    assert {d: v for d, v in volatility.items() if v is not None} == {d: v for d, (_, v) in expected.items()}
-    lost = {row["date"] for row in own.filter(pl.col("trend").is_null()).iter_rows(named=True)}
-    assert lost == {hole, hole + 30 * DAY}
-
-
-def test_hours_and_weekdays_of_entry(source: Source) -> None:
-    names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-    hours: Money = {f"{h:02d}": [] for h in range(24)}
-    weekdays: Money = {name: [] for name in names}
-    early = replace(source, trades=source.trades.filter(pl.col("entry_ts").dt.hour() != 7))
-    for row in closed(early):
-        hours[f"{row['entry_ts'].hour:02d}"].append(row["pnl"])
-        weekdays[names[row["entry_ts"].weekday()]].append(row["pnl"])
-    section = conditions(early)
-    for what, groups in (("hours", hours), ("weekdays", weekdays)):
-        shown = table(section, what)
-        assert list(shown) == list(groups)
-        for name, pnl in groups.items():
-            expected = [len(pnl), won(pnl), sum(pnl), sum(pnl) / len(pnl)] if pnl else [0, None, 0, None]
-            assert shown[name] == [None if e is None else pytest.approx(e, abs=1e-9) for e in expected]
-        bars = chart(section, f"{what}-chart")
-        assert bars["x"] == list(groups)
-        assert bars["y"] == pytest.approx([sum(pnl) for pnl in groups.values()], abs=1e-9)
-    assert shown and hours["07"] == [] and sum(map(len, weekdays.values())) == len(closed(early))
+def test_a_run_of_a_day_without_trades_says_what_is_missing(tmp_path: Path) -> None:
+    whole = read_source(portfolio_folder(tmp_path, Case(days=70)))
+    tables = {name: frame for name, frame in whole.tables.items() if name != "equity"}
+    one = Source(whole.title, whole.results, whole.trades.clear(), {**tables, "equity": whole.tables["equity"].head(1)})
+    assert exits(one) is None
+    for section in (conditions(one), equity(one)):
+        assert any(isinstance(block, Note) for block in section.blocks)
+    assert len(period_returns(one, "1mo")) == 1

@@ -55,8 +55,18 @@ def test_costs_that_nobody_told_are_no_zeros(source: Source) -> None:
     others = [cells for name, cells in shown.items() if name not in (one, "all")]
     assert all(cells[3] is None and None not in cells[:3] for cells in others) and others
     assert list(shown)[-2:] == [one, "all"]
-    (found,) = (b for b in blocks(costs(source)) if isinstance(b, Table) and b.id == "costs-table")
-    assert {row.cells[4].text for row in found.rows} == {"0.00"}
+    # What was traded without word of its fees does not make the others' look smaller.
+    paid, traded = 0.0, 0.0
+    for row in trades.filter(pl.col("strategy") != one).iter_rows(named=True):
+        paid += row["fees"]
+        traded += row["qty"] * (row["entry_price"] + (row["exit_price"] or 0.0))
+    assert shown["all"][-1] == pytest.approx(1e4 * paid / traded)
+
+
+def test_costs_of_nothing_read_as_zero(source: Source) -> None:
+    free = costs(replace(source, trades=source.trades.with_columns(fees=pl.lit(0.0))))
+    (found,) = (b for b in blocks(free) if isinstance(b, Table) and b.id == "costs-table")
+    assert {(row.cells[3].text, row.cells[4].text) for row in found.rows} == {("0.00", "0.00")}
 
 
 @pytest.mark.parametrize(("found", "stakes"), [({"pnl": 10.0, "best_pnl": 25.5, "worst_pnl": -3.0}, 3), ({}, 0)])
