@@ -19,10 +19,13 @@ def drawn() -> dict[str, str]:
 
 
 def below(parent: type[Exception]) -> dict[str, str]:
-    """Each subclass that is ours with its parent."""
+    """Each public subclass with its parent, of those that `toolkit.errors` holds.
+
+    A module may have finer kinds for its own use, which a caller knows by what they derive from.
+    """
     found: dict[str, str] = {}
     for child in parent.__subclasses__():
-        if child.__module__.startswith(("toolkit.", "executor.")):
+        if child.__module__ == errors.__name__:
             found |= {child.__name__: parent.__name__} | below(child)
     return found
 
