@@ -114,7 +114,9 @@ def test_killed_anywhere_it_goes_on_as_if_undisturbed(tmp_path: Path) -> None:
         killed += 1
         assert not killed_at(0, case, events, path)
         assert contents(path) == wanted, seen[number - 1]
+        print(f"{number:4d}  killed {seen[number - 1]}: restarted, the same ledger")
     assert killed == len(seen)
+    print(f"{killed} of {len(seen)} boundaries killed")
     beyond = tmp_path / "beyond.sqlite"
     open_ledger(case, beyond).close()
     assert not killed_at(len(seen) + 1, case, events, beyond)
