@@ -21,7 +21,7 @@ SEED = 7_000_003
 
 @dataclass
 class HandFeed:
-    """Gives the case's events from where the engine stands, and then does what `at_end` says: "end" or "stop".
+    """Gives the case's events from where the engine stands, and then `at_end`: "end", "stop" (the daemon) or "wait".
 
     before : called with each event before it is given. raising : raised in place of the next event, each once.
     """
@@ -46,6 +46,7 @@ class HandFeed:
             await asyncio.sleep(0)
         if self.at_end == "stop":
             os.kill(os.getpid(), signal.SIGTERM)
+        if self.at_end != "end":
             await asyncio.Event().wait()
 
     async def history(self, series: Series, start_ms: int, end_ms: int) -> Sequence[ClosedBar]:

@@ -4,19 +4,25 @@ import json
 import os
 import signal
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from executor.broker.paper import PaperBroker
+from executor.engine.engine import Engine
 from executor.feed.base import BarEvent
 from executor.heartbeat import STOPPING, read
 from executor.ledger import Ledger
 from executor.ledger.lock import one_daemon
-from tests.executor.daemon.rig import Rig, make_rig
+from executor.supervisor import SUPERVISOR
+from tests.executor.daemon.rig import SEED, Rig, make_rig
+from tests.executor.engine.account_replay import open_ledger, plan_of, playable
 from tests.executor.engine.test_replay import assert_same
 from tests.portfolio.account_cases import compiled_run
 from toolkit.errors import InputError, LedgerError, VenueError
 
+DAY = 86_400_000
 SESSIONS = "SELECT ended_ms, ended_how FROM sessions ORDER BY id"
 NOTICES = "SELECT level, kind, text FROM notices WHERE kind IN ('start', 'restart', 'stop', 'feed') ORDER BY id"
 
@@ -134,6 +140,28 @@ def test_a_backup_is_made_where_the_newest_is_older_than_a_day(rig: Rig) -> None
     db.close()
     rig.run(at_end="stop")
     assert sorted((rig.path.parent / "backups").glob("*.sqlite")) == made
+
+
+def test_a_daemon_whose_supervisor_is_gone_stops_cleanly(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SUPERVISOR, str(os.getppid()))
+    rig.run()
+    monkeypatch.setenv(SUPERVISOR, "999999999")
+    rig.run(at_end="wait")
+    assert [row["ended_how"] for row in rig.rows(SESSIONS)] == ["the feed ended", "stopped"]
+
+
+def test_a_series_that_is_only_looked_at_begins_with_the_bar_in_which_the_account_does(tmp_path: Path) -> None:
+    case = playable(SEED)
+    plan = plan_of(case)
+    daily = plan.members[0].series._replace(base="1d")
+    members = [replace(plan.members[0], native=(daily,)), *plan.members[1:]]
+    noon = case.period_ms[0] // DAY * DAY + DAY // 2 + 1
+    with open_ledger(case, tmp_path / "executor.sqlite") as ledger:
+        ledger.set_meta("start_ms", noon)
+        engine = Engine(ledger, PaperBroker(), load=lambda *_: replace(plan, members=members))
+    assert engine.next_ts(daily) == noon // DAY * DAY
+    for one in members:
+        assert noon < engine.next_ts(one.series) <= noon + one.series.base_ms
 
 
 def test_the_table_of_the_feed_says_who_is_silent_and_the_notice_comes_once(rig: Rig) -> None:

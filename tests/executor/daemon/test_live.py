@@ -2,10 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -29,9 +31,26 @@ def when(found: Callable[[], Heartbeat | None]) -> Heartbeat:
     raise AssertionError("it did not come about")
 
 
+def free_port() -> int:
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        return int(line.getsockname()[1])
+
+
+def asked(ledger: Path, port: int, address: str) -> str:
+    """What the daemon's API answers to who has the token."""
+    line = HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        line.request("GET", address, headers={"Authorization": f"Bearer {token.current(ledger)}"})
+        return line.getresponse().read().decode()
+    finally:
+        line.close()
+
+
 @pytest.mark.slow
 def test_a_dry_run_catches_up_survives_a_kill_and_stops_when_told(tmp_path: Path) -> None:
-    with Sink() as sink, venue(tmp_path, ping_url=f"{sink.url}/alive", metrics=True) as (ledger, config):
+    port = free_port()
+    with Sink() as sink, venue(tmp_path, ping_url=f"{sink.url}/alive", api_port=port) as (ledger, config):
         began = time.time_ns() // 1_000_000
         beats = ledger.with_name("executor.sqlite.heartbeat")
 
@@ -46,6 +65,7 @@ def test_a_dry_run_catches_up_survives_a_kill_and_stops_when_told(tmp_path: Path
             first = when(caught_up)
             os.kill(first.pid, signal.SIGKILL)
             second = when(lambda: caught_up(first.pid))
+            scraped = asked(ledger, port, "/metrics")
             process.send_signal(signal.SIGTERM)
             said, _ = process.communicate(timeout=60)
         finally:
@@ -53,6 +73,8 @@ def test_a_dry_run_catches_up_survives_a_kill_and_stops_when_told(tmp_path: Path
             process.wait()
         assert process.returncode == 0
         assert '"ended": "stopped", "restarts": 1' in said
+        assert "lockstep_restarts 1.0" in scraped
+        assert 'lockstep_feed_age_seconds{base="1m",exchange="gate",symbol="BTC/USDT"}' in scraped
         assert {request.path for request in sink.requests} == {"/alive"}
     with Ledger.open(ledger, readonly=True) as book:
         sessions = [tuple(row) for row in book.rows("SELECT pid, ended_how FROM sessions ORDER BY id")]
@@ -66,4 +88,3 @@ def test_a_dry_run_catches_up_survives_a_kill_and_stops_when_told(tmp_path: Path
         assert book.value("SELECT count(*) FROM bars WHERE event IS NULL") > 0
         assert book.value("SELECT count(*) FROM audit") > 0
         assert {row["state"] for row in book.rows("SELECT state FROM feed")} <= {"live", "late"}
-    assert token.token_path(ledger).exists()

@@ -82,7 +82,7 @@ def venue(folder: Path, **settings: Any) -> Iterator[tuple[Path, Path]]:
         ledger = load(folder, now // MINUTE * MINUTE - 2 * HOUR)
         config = folder / "executor.toml"
         table = {
-            "ledger": str(ledger), "feed": "poll", "api_port": 0, **settings, "exchange_options": server.ccxt_options(),
+            "ledger": str(ledger), "feed": "poll", **settings, "exchange_options": server.ccxt_options(),
         }  # fmt: skip
         config.write_text("\n".join(toml(table)) + "\n")
         yield ledger, config
