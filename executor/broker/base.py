@@ -94,6 +94,10 @@ class Broker(Protocol):
         """What happened since the last call, in the venue's order."""
         ...
 
+    def ended(self, order_id: str) -> None:
+        """The ledger has the order as filled: it works no longer."""
+        ...
+
     def open_orders(self) -> Sequence[Order]:
         """Orders that work now."""
         ...

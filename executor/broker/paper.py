@@ -34,5 +34,8 @@ class PaperBroker:
     def reports(self) -> Sequence[Report]:
         return ()
 
+    def ended(self, order_id: str) -> None:
+        self._open.pop(order_id, None)
+
     def open_orders(self) -> Sequence[Order]:
         return tuple(self._open.values())

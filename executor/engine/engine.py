@@ -1,5 +1,6 @@
 """The engine: one event of closed bars in, durable decisions and orders out."""
 
+import gc
 import json
 import logging
 import time
@@ -19,7 +20,7 @@ from executor.engine.state import LoadPlan
 from executor.engine.windows import History
 from executor.feed.base import BarEvent, ClosedBar, Series
 from executor.ledger import Ledger, number
-from toolkit.bars.intervals import floor_ts, origin_ms
+from toolkit.bars.intervals import DAY_MS, floor_ts, origin_ms
 from toolkit.bars.series import utc
 from toolkit.engine.account import CLOSE_ACT, HALT_ACT, SAID
 from toolkit.engine.sizing import NO_HALT, STALE_HALT
@@ -28,6 +29,7 @@ from toolkit.errors import LedgerError, LockstepError
 
 _log = logging.getLogger(__name__)
 _HOUR_MS = 3_600_000
+_PIECE = 1_000
 
 
 def wall_ms() -> int:
@@ -107,9 +109,12 @@ class Engine:
         """Keep bars from before `next_ts`, and fill the series' window with what is there by now."""
         now, until = self._clock(), self.next_ts(series)
         known = {row["ts"] for row in self.ledger.rows(_KNOWN, (*series,))}
-        rows = [state.bar_row(series, bar, source, None, now) for bar in bars if bar.ts < until and bar.ts not in known]
+        fresh = [bar for bar in bars if bar.ts < until and bar.ts not in known]
         with self.ledger.transaction("warm"):
-            self.ledger.put("bars", rows)
+            # In pieces: weeks of minutes as rows would be the most memory that the daemon ever takes.
+            for k in range(0, len(fresh), _PIECE):
+                rows = [state.bar_row(series, bar, source, None, now) for bar in fresh[k : k + _PIECE]]
+                self.ledger.put("bars", rows)
         self._histories[series] = self._history(series)
         if series in self.account.series:
             self.account.replace(series, self._histories[series])
@@ -132,8 +137,14 @@ class Engine:
         self.moment_ms = max(event.moment_ms, self.moment_ms)
         with self.ledger.transaction(f"event {self.moment_ms}"):
             changes = self._step(event, bars)
+        for table, key, said in changes.updates:
+            if table == "orders" and said["status"] == Status.CLOSED.value:
+                self.broker.ended(str(key["order_id"]))
         for intent in changes.intents:
             self._send(intent)
+        if self.moment_ms % DAY_MS == 0:
+            # Windows and what is memoised on them refer to each other: left alone they would lie about for days.
+            gc.collect()
         self._callbacks.tell(changes)
         return changes.intents
 

@@ -46,6 +46,14 @@ def test_what_is_cancelled_no_longer_works(broker: Broker) -> None:
     assert [one.order_id for one in broker.open_orders()] == [stop.order_id]
 
 
+def test_what_is_filled_no_longer_works(broker: Broker) -> None:
+    wanted = order()
+    broker.send(Intent(Verb.SUBMIT, wanted))
+    for _ in range(2):
+        broker.ended(wanted.order_id)
+    assert not broker.open_orders()
+
+
 def test_cancelling_what_is_gone_changes_nothing(broker: Broker) -> None:
     broker.send(Intent(Verb.CANCEL, order()))
     assert not broker.open_orders()

@@ -118,6 +118,17 @@ def test_orders_follow_their_trades(seed: int, tmp_path: Path) -> None:
         assert len(orders) >= len(trades)
 
 
+@pytest.mark.parametrize("seed", range(9_000_201, 9_000_205))
+def test_the_broker_works_on_what_the_ledger_says_it_does(seed: int, tmp_path: Path) -> None:
+    case = playable(seed)
+    with open_ledger(case, tmp_path / "broker.sqlite") as ledger:
+        engine = make_engine(case, ledger)
+        for event in events_of(case):
+            engine.on_event(event)
+            working = ledger.rows("SELECT order_id FROM orders WHERE status IN ('NEW', 'OPEN')")
+            assert {one.order_id for one in engine.broker.open_orders()} == {row[0] for row in working}
+
+
 def test_bars_that_nobody_has_are_said_and_trading_goes_on(tmp_path: Path) -> None:
     for number, seed in enumerate(range(9_000_201, 9_000_209)):
         case = playable(seed)
