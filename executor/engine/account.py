@@ -94,6 +94,7 @@ class Account:
         self._entry, self._exit = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._distances, self._gates = np.full((n, depth), np.nan), np.zeros(n, np.uint8)
         self._verdicts, self._predictions = np.zeros(n, np.uint8), np.full(n, np.nan)
+        self._scales = np.ones(n)
         self._tradable = {s: np.zeros(len(histories[s].base.ts), np.bool_) for s in self.series}
         self._masked = {s: np.zeros((2, len(histories[s].base.ts))) for s in self.series}
         self._masked_to = dict.fromkeys(self.series, (0, 0))
@@ -164,14 +165,19 @@ class Account:
             self._entry[leg] = self._exit[leg] = t
             seats["n_entry"][leg], seats["n_exit"][leg] = int(what.enter), int(what.exit)
             self._distances[leg, : len(what.distances)] = what.distances
-            self._gates[leg] = said.gates
-            seats["first"][leg] = signal_bar
+        self.gate(one, first, said.gates, signal_bar)
 
-    def judge(self, leg: int, verdict: int, prediction: float) -> None:
+    def gate(self, one: Traded, first: int, gates: int, signal_bar: int) -> None:
+        """Which of a member's exit conditions hold, from its signal bar on until the next."""
+        seats: Any = self.book.seats
+        self._gates[first : first + len(one.sides)] = gates
+        seats["first"][first : first + len(one.sides)] = signal_bar
+
+    def judge(self, leg: int, verdict: int, prediction: float, scale: float) -> None:
         """What the model says of the entry that the leg may propose at this moment."""
         seats: Any = self.book.seats
-        self._verdicts[leg], self._predictions[leg] = verdict, prediction
-        seats["n_verdicts"][leg] = 1
+        self._verdicts[leg], self._predictions[leg], self._scales[leg] = verdict, prediction, scale
+        seats["n_verdicts"][leg] = seats["n_scales"][leg] = 1
         seats["n_predictions"][leg] = int(prediction == prediction)
 
     def manage(self, moment_ms: int, due: IntArray) -> None:
@@ -224,7 +230,7 @@ class Account:
 
     def _quiet(self) -> None:
         seats: Any = self.book.seats
-        for name in ("n_entry", "n_exit", "n_verdicts", "n_predictions"):
+        for name in ("n_entry", "n_exit", "n_verdicts", "n_predictions", "n_scales"):
             seats[name] = 0
 
     def _point(self, series: Series) -> None:
@@ -278,6 +284,7 @@ class Account:
                     rates._replace(tick=venue.tick) if venue.tick else rates,
                     sibling=first + 1 - k if len(one.sides) == 2 else -1,
                     predictions=self._predictions[first + k : first + k + 1],
+                    scales=self._scales[first + k : first + k + 1],
                     venue=(float(venue.lot_step), float(venue.min_qty), float(venue.min_notional)),
                     spot=venue.market == "spot", hedge=venue.hedge_mode,
                 ))  # fmt: skip

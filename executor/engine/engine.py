@@ -4,7 +4,7 @@ import gc
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from executor.broker.base import Broker, Intent, Kind, Order, Report, Status
@@ -91,6 +91,7 @@ class Engine:
         self._callbacks = Callbacks(self.account.members)
         self._broken = commands.broken(ledger)
         self._first = _first_legs(self.account.members)
+        self._gate_again(set(self._histories))
         self._acknowledge("resume", self.broker.resume(working_orders(ledger)))
 
     def series(self) -> Mapping[Series, int]:
@@ -115,9 +116,7 @@ class Engine:
             for k in range(0, len(fresh), _PIECE):
                 rows = [state.bar_row(series, bar, source, None, now) for bar in fresh[k : k + _PIECE]]
                 self.ledger.put("bars", rows)
-        self._histories[series] = self._history(series)
-        if series in self.account.series:
-            self.account.replace(series, self._histories[series])
+        self._replace(series, self._history(series))
 
     def on_event(self, event: BarEvent) -> Sequence[Intent]:
         """Step on an event: durable as a whole, then its orders are sent.
@@ -215,9 +214,23 @@ class Engine:
         text = f"{what} are missing before {utc(bar.ts)}; its windows begin anew"
         _log.error(text)
         self.ledger.insert("notices", {"ts_ms": self._clock(), "level": "error", "kind": "feed", "text": text})
-        self._histories[series] = History(series, *self._lengths[series])
+        self._replace(series, History(series, *self._lengths[series]))
+
+    def _replace(self, series: Series, history: History) -> None:
+        self._histories[series] = history
         if series in self.account.series:
-            self.account.replace(series, self._histories[series])
+            self.account.replace(series, history)
+        self._gate_again({series})
+
+    def _gate_again(self, series: Set[Series]) -> None:
+        """Exit conditions hold between signal bars too: what the last ones say, from windows that were read anew."""
+        evaluator = Evaluator(self._histories)
+        for first, one in zip(self._first, self.account.members, strict=True):
+            if one.columns.gates and series & {one.series, *one.peers, *one.native} and self.held(one.series):
+                self._gate(evaluator, one, first, floor_ts(self.next_ts(one.series), one.signal_ms))
+
+    def _gate(self, evaluator: Evaluator, one: Traded, first: int, close_ms: int) -> None:
+        self.account.gate(one, first, evaluator.gates(one, close_ms), _signal_bar(one, close_ms))
 
     def _say(self, moment: int, bars: Mapping[Series, int]) -> None:
         """Ask the strategies whose bar closes now, of the instances that trade or may."""
@@ -231,24 +244,28 @@ class Engine:
         )
         for k, one in enumerate(account.members):
             first = self._first[k]
-            if one.series not in bars or one.instance_id in self._broken:
+            if one.series not in bars:
                 continue
             if not awake[first : first + len(one.sides)].any():
                 continue
             close_ms = bars[one.series] + one.series.base_ms
             if floor_ts(close_ms, one.signal_ms) != close_ms:
                 continue
+            if one.instance_id in self._broken:
+                self._gate(evaluator, one, first, close_ms)
+                continue
             try:
                 said = evaluator.at(one, close_ms)
             except Exception as error:
                 self._failed(one, first, error, moment)
+                self._gate(evaluator, one, first, close_ms)
                 continue
             account.say(one, first, said, (bars[one.series] // one.series.base_ms, _signal_bar(one, close_ms)))
             if self._asks:
                 for j, side in enumerate(one.sides):
                     if said.sides[side].enter and not legs["active"][first + j]:
                         verdict = self._model.decide(one, side, moment)
-                        account.judge(first + j, verdict.decision, verdict.prediction)
+                        account.judge(first + j, verdict.decision, verdict.prediction, verdict.scale)
 
     def _failed(self, one: Traded, first: int, error: Exception, moment: int) -> None:
         """An instance whose strategy raises is switched off, and not asked again; the others go on.

@@ -9,10 +9,12 @@ from toolkit.engine.types import ACCEPTED
 
 @dataclass(frozen=True)
 class Verdict:
-    """decision : ACCEPTED, VETOED or REJECTED (`toolkit.engine.types`). prediction : a probability, NaN = none."""
+    """decision : ACCEPTED, VETOED or REJECTED (`toolkit.engine.types`). prediction : a probability, NaN = none. scale :
+    what the size is multiplied by, 0 to 1."""
 
     decision: int = ACCEPTED
     prediction: float = float("nan")
+    scale: float = 1.0
 
 
 class EntryModel(Protocol):

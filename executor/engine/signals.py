@@ -67,7 +67,8 @@ class Traded:
         week = 7 * DAY_MS
         monday = floor_ts(2_000 * week, week)
         bars = (monday + k for k in (0, week - self.signal_ms))
-        reach = max(bar + self.signal_ms - self.history_start(bar) for bar in bars)
+        # A window that is read anew inside a signal bar must show the one before it as it was.
+        reach = max(bar + 2 * self.signal_ms - self.history_start(bar) for bar in bars)
         names = {self.interval, *(n for n in named_lookback(self.strategy.lookback(self.params)) if n in INTERVAL_MS)}
         return -(-reach // self.series.base_ms), {name: reach // interval_ms(name) + 1 for name in names}
 
@@ -99,19 +100,26 @@ class Evaluator:
 
     def at(self, one: Traded, moment_ms: int) -> AtClose:
         """What the instance says at the close of its bar at `moment_ms`. Raises what its strategy raises."""
-        bar_ms = moment_ms - one.signal_ms
-        bars = self._window(one, one.history_start(bar_ms))
-        if not len(bars) or int(bars.ts[-1]) != bar_ms:
+        bars = self._closing(one, moment_ms)
+        if bars is None:
             return AtClose({side: Said(False, False, np.empty(0)) for side in one.sides}, 0)
         key = (id(one.strategy), one.params, id(bars))
         signals = self._signals.get(key)
         if signals is None:
             signals = self._signals[key] = one.strategy.signals(bars, one.params)
         distances = np.array([column[-1] for column in distance_columns(bars, signals, one.columns)])
-        gates = gate_bits(bars, one.columns)
-        return AtClose(
-            {side: _said(signals, side, distances) for side in one.sides}, int(gates[-1]) if len(gates) else 0
-        )
+        return AtClose({side: _said(signals, side, distances) for side in one.sides}, self.gates(one, moment_ms))
+
+    def gates(self, one: Traded, moment_ms: int) -> int:
+        """Its exit conditions' bits at the close of its bar at `moment_ms`; the strategy is not asked."""
+        bars = self._closing(one, moment_ms) if one.columns.gates else None
+        return 0 if bars is None else int(gate_bits(bars, one.columns)[-1])
+
+    def _closing(self, one: Traded, moment_ms: int) -> Bars | None:
+        """What decides its bar that closes at `moment_ms`, None where that bar is not there."""
+        bar_ms = moment_ms - one.signal_ms
+        bars = self._window(one, one.history_start(bar_ms))
+        return bars if len(bars) and int(bars.ts[-1]) == bar_ms else None
 
     def _window(self, one: Traded, start_ms: int) -> Bars:
         key = (one.series, one.interval, start_ms, one.native, one.peers)

@@ -32,8 +32,9 @@ def size(
     stop: float = math.nan,
     weight: float = 0.25,
     prediction: float = math.nan,
+    scale: float = 1.0,
 ) -> tuple[float, Reason, float]:
-    qty, reason, asked = size_entry(account, leg, 100.0, stop, weight, prediction, limits.rates())
+    qty, reason, asked = size_entry(account, leg, 100.0, stop, weight, (prediction, scale), limits.rates())
     return qty, Reason(reason), asked
 
 
@@ -132,6 +133,7 @@ def test_no_quantity_breaks_a_limit_at_the_decision(data: Any) -> None:
         draw(st.floats(0.0, 0.05)), draw(_maybe(SHARES)), draw(_maybe(st.floats(10.0, 20_000.0))), draw(_maybe(SHARES)),
         draw(_maybe(SHARES)), draw(_maybe(SHARES)), draw(st.floats(0.1, 1.0)), draw(st.integers(1, 6)),
         draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(_maybe(st.floats(0.01, 1.0))), math.inf, math.inf, False,
+        False,
     )  # fmt: skip
     equity, gross = draw(st.floats(-100.0, 20_000.0)), draw(MONEY)
     account = AccountAt(
@@ -147,7 +149,8 @@ def test_no_quantity_breaks_a_limit_at_the_decision(data: Any) -> None:
     price = draw(st.floats(0.01, 60_000.0))
     stop = draw(st.one_of(st.just(math.nan), st.floats(0.5, 0.999).map(lambda x: x * price)))
     prediction = draw(st.one_of(st.just(math.nan), st.floats(0.0, 1.0)))
-    qty, code, asked = size_entry(account, leg, price, stop, draw(st.floats(0.0, 1.0)), prediction, limits)
+    scale = draw(st.one_of(st.just(1.0), st.floats(0.0, 1.0)))
+    qty, code, asked = size_entry(account, leg, price, stop, draw(st.floats(0.0, 1.0)), (prediction, scale), limits)
     reason = Reason(code)
     assert qty >= 0.0
     assert math.isnan(asked) or qty <= asked * (1 + 1e-9) or qty == 0.0

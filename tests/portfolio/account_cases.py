@@ -1,6 +1,6 @@
 """Random accounts: markets of different intervals and lives, instances on them, weights over time, limits, venues."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from toolkit.bars.intervals import DAY_MS, interval_ms
 from toolkit.bars.series import Bars, from_arrays
 from toolkit.engine.identity import Instance
 from toolkit.engine.run import prepare
-from toolkit.engine.types import LONG, SHORT
+from toolkit.engine.types import LONG, SHORT, Judged
 from toolkit.errors import InputError
 from toolkit.portfolio.limits import Instrument, Limits
 from toolkit.portfolio.loading import LoadedMember
@@ -29,7 +29,7 @@ _POLICIES = ("pessimistic", "optimistic", "ohlc", "adaptive", "finer")
 
 @dataclass(frozen=True)
 class AccountCase:
-    """What one account is asked to do; `predictions` are by instance and side."""
+    """What one account is asked to do; `predictions` and `scales` are by side, one a signal bar."""
 
     seed: int
     entrants: tuple[Entrant, ...]
@@ -65,12 +65,19 @@ def random_account(seed: int) -> AccountCase:
     if one_clock is None and rng.random() < 0.4:
         series.append(random_series(rng, SYMBOLS[0], None))
     entrants = tuple(random_entrant(rng, series[rng.integers(len(series))], k) for k in range(rng.integers(1, 7)))
+    sized = np.random.default_rng([seed, 1])
+    entrants = tuple(replace(e, scales=random_scales(sized, e)) for e in entrants)
+    order = str(sized.choice(["weight", "weight", "prediction"]))
     first = min(int(e.bars.base.ts[0]) for e in entrants)
     last = max(int(e.bars.base.ts[-1]) + e.bars.base.interval_ms for e in entrants)
     capital = float(rng.choice([1_000.0, 100_000.0]))
     names = sorted({e.symbol for e in entrants})
+    schedule, limits = (
+        random_schedule(rng, entrants, first, last),
+        replace(random_limits(rng, capital), entry_order=order),
+    )
     return AccountCase(
-        seed, entrants, random_schedule(rng, entrants, first, last), random_limits(rng, capital), capital,
+        seed, entrants, schedule, limits, capital,
         (first, last), {name: random_instrument(rng, capital) for name in names if rng.random() < 0.5},
     )  # fmt: skip
 
@@ -123,6 +130,13 @@ def random_entrant(rng: Generator, series: Series, number: int) -> Entrant:
 
 def random_tick(rng: Generator, series: Series) -> float:
     return float(rng.choice([0.0, 0.0, 0.05 * series.scale]))
+
+
+def random_scales(rng: Generator, entrant: Entrant) -> dict[int, Any]:
+    """Shares of a size by side: none, all, and between."""
+    n = len(entrant.bars)
+    sides = [side for side in (LONG, SHORT) if rng.random() < 0.2]
+    return {side: np.clip(rng.normal(0.6, 0.6, n), 0.0, 1.0) for side in sides}
 
 
 def random_predictions(rng: Generator, n: int) -> Any:
@@ -202,9 +216,33 @@ def compiled_run(case: AccountCase, **changed: Any) -> PortfolioRun:
     given: dict[str, Any] = {
         "loaded": loaded(case), "schedule": case.schedule, "limits": case.limits, "capital": case.capital,
         "start_ms": case.period_ms[0], "end_ms": case.period_ms[1], "instruments": case.instruments,
-        "predictions": {e.id: e.predictions for e in case.entrants},
     } | changed  # fmt: skip
+    given.setdefault("judged", judged(case.entrants, given["loaded"]))
     return simulate(**given)
+
+
+def judged(entrants: Iterable[Entrant], members: Iterable[LoadedMember]) -> dict[str, dict[int, Judged]]:
+    """What the entrants' arrays say of the raw entries; a side that none says anything of is left out."""
+    of = {one.instance.id: one for one in members}
+    return {
+        entrant.id: {
+            side: at_entries(entrant, one, side)
+            for side in one.prepared.legs
+            if side in {*entrant.verdicts, *entrant.predictions, *entrant.scales}
+        }
+        for entrant, one in ((e, of[e.id]) for e in entrants if e.id in of)
+    }
+
+
+def at_entries(entrant: Entrant, one: LoadedMember, side: int) -> Judged:
+    bars = one.bars
+    entry_t = one.prepared.legs[side].entry_t
+    k = np.searchsorted(bars.close_ts, (entry_t + 1) * bars.base.interval_ms)
+    n = len(bars)
+    return Judged(
+        entrant.verdicts.get(side, np.ones(n, np.uint8))[k], entrant.predictions.get(side, np.full(n, np.nan))[k],
+        entrant.scales.get(side, np.ones(n))[k], np.full(len(k), -1),
+    )  # fmt: skip
 
 
 def naive_run(case: AccountCase) -> NaiveAccount:

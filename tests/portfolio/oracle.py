@@ -37,6 +37,7 @@ class Entrant:
     predictions: Mapping[int, Any] = field(default_factory=dict)
     finer: Bars | None = None
     start_ms: int | None = None
+    scales: Mapping[int, Any] = field(default_factory=dict)
 
 
 class AccountLeg(NaiveLeg):
@@ -53,6 +54,11 @@ class AccountLeg(NaiveLeg):
         self.halt_due = False
         self.weight = self.trade_weight = 0.0
         self.proposal: tuple[int, float, float, float] | None = None
+
+    def scale(self) -> float:
+        """The share of its size that the proposed entry gets."""
+        said = self.entrant.scales.get(self.side)
+        return 1.0 if said is None or self.proposal is None else float(said[self.proposal[0]])
 
     def start_afresh(self, moment: int) -> None:
         """silent: a refused signal from before it was switched off ends at the bar before the first that may signal."""
@@ -209,7 +215,7 @@ class NaiveAccount:
                 self.mark_day(moment)
             proposed = [leg for leg in self.legs if leg.proposal]
             if proposed:
-                self.decide(moment, sorted(proposed, key=lambda leg: -leg.weight))
+                self.decide(moment, sorted(proposed, key=self.rank))
         if self.end_ms % DAY_MS:
             self.mark_day(self.end_ms)
         self.finish()
@@ -321,7 +327,16 @@ class NaiveAccount:
             "gross": now.gross, "net": now.net, "open_trades": len(now.legs),
         })  # fmt: skip
 
+    def rank(self, leg: AccountLeg) -> tuple[float, float]:
+        """What is decided first sorts first."""
+        p = math.nan if leg.predictions is None else float(leg.predictions[leg.proposal[0]])
+        by = self.limits.entry_order == "prediction"
+        return (math.inf if math.isnan(p) else -p) if by else 0.0, -leg.weight
+
     def asked(self, leg: AccountLeg, equity: float) -> float:
+        return self.whole(leg, equity) * leg.scale()
+
+    def whole(self, leg: AccountLeg, equity: float) -> float:
         limits, price = self.limits, leg.c
         k, stop, _, trail = leg.proposal
         if limits.sizing == "weight":
@@ -356,6 +371,8 @@ class NaiveAccount:
         for holds, reason in forbidden:
             if holds:
                 return asked, 0.0, str(reason)
+        if leg.scale() == 0:
+            return asked, 0.0, "NO_BET"
         if not 0 < asked < math.inf:
             nothing = "NO_STOP" if limits.sizing == "risk" else "NO_PREDICTION" if math.isnan(asked) else "NO_BET"
             return asked, 0.0, nothing

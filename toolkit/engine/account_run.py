@@ -55,7 +55,7 @@ class Seat:
     ----------
     place, member, strategy, symbol : numbers; legs are processed in the order that they are given in.
     sibling : number of the other side's seat, -1 where it is not there.
-    predictions : float64, one a raw entry, or empty.
+    predictions : float64, one a raw entry, or empty. scales : the same; what the size is multiplied by (0 to 1).
     venue : lot step, smallest quantity, smallest notional (0 = none). spot, hedge : see `Instrument`.
     """
 
@@ -70,6 +70,7 @@ class Seat:
     rates: CostRates
     sibling: int = -1
     predictions: FloatArray = field(default_factory=lambda: np.empty(0))
+    scales: FloatArray = field(default_factory=lambda: np.empty(0))
     venue: tuple[float, float, float] = (0.0, 0.0, 0.0)
     spot: bool = False
     hedge: bool = True
@@ -167,6 +168,7 @@ def make_book(
         row["verdicts"], row["n_verdicts"] = address(s.verdicts), len(s.verdicts)
         row["gates"], row["n_gates"] = address(s.gates), len(s.gates)
         row["predictions"], row["n_predictions"] = address(seat.predictions), len(seat.predictions)
+        row["scales"], row["n_scales"] = address(seat.scales), len(seat.scales)
         row["ratio"], row["origin_bars"], row["first"] = s.ratio, s.origin_bars, s.first
         for name in CostRates._fields:
             row[name] = getattr(seat.rates, name)

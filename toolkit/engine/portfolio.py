@@ -218,6 +218,27 @@ def reweigh(book: Book, ledger: Ledger, tape: Tape, moment: int) -> None:
 
 
 @inlined
+def prediction_at(book: Book, leg: int, entry: int) -> float:
+    """What the model says of a leg's raw entry; NaN where there is none."""
+    seat = book.seats[leg]
+    predicted = floats(seat["predictions"], seat["n_predictions"])
+    return predicted[entry] if len(predicted) > 0 else math.nan
+
+
+@inlined
+def decided_before(book: Book, ledger: Ledger, a: int, b: int) -> bool:
+    """Whether leg `a` is decided before leg `b` of the same moment: by prediction where the limits ask for it (none is
+    the last), then by weight; legs that tie stay in their order.
+    """
+    if book.limits.by_prediction:
+        first = prediction_at(book, a, ledger.cursors[a, 0])
+        second = prediction_at(book, b, ledger.cursors[b, 0])
+        if first != second and not (math.isnan(first) and math.isnan(second)):
+            return math.isnan(second) or first > second
+    return bool(ledger.legs[a]["weight"] > ledger.legs[b]["weight"])
+
+
+@inlined
 def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, exposure: Exposure) -> None:
     """One proposed entry: the model's verdict, then the account's size; the records, and what is kept free for it."""
     row, seat, cursors = ledger.legs[leg], book.seats[leg], ledger.cursors[leg]
@@ -231,8 +252,8 @@ def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, ex
     at = signal_at(t, bar.close, signals, rules, cursors)
     side, limits, symbol, money = seat["side"], book.limits, seat["symbol"], exposure.money
     distance = at.trail_distance if math.isnan(at.stop_distance) else at.stop_distance
-    predicted = floats(seat["predictions"], seat["n_predictions"])
-    prediction = predicted[cursors[0]] if len(predicted) > 0 else math.nan
+    scales = floats(seat["scales"], seat["n_scales"])
+    said = (prediction_at(book, leg, cursors[0]), scales[cursors[0]] if len(scales) > 0 else 1.0)
     other = exposure.by_side[2 * symbol + (1 if side > 0 else 0)]
     free = limits.leverage * money[EQUITY] - money[HELD] - money[RESERVED]
     account = AccountAt(
@@ -247,9 +268,7 @@ def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, ex
         side, seat["taker"], volume, seat["lot_step"], seat["min_qty"], seat["min_notional"], seat["spot"] != 0,
         seat["hedge"] != 0,
     )  # fmt: skip
-    qty, reason, asked = size_entry(
-        account, venue, bar.close, bar.close - side * distance, row["weight"], prediction, limits
-    )
+    qty, reason, asked = size_entry(account, venue, bar.close, bar.close - side * distance, row["weight"], said, limits)
     verdict = ACCEPTED if qty > 0.0 else REJECTED
     if len(signals.verdicts) > 0 and signals.verdicts[cursors[0]] != ACCEPTED:
         verdict = int(signals.verdicts[cursors[0]])
@@ -285,10 +304,10 @@ def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, ex
 def decide_all(
     book: Book, ledger: Ledger, tape: Tape, proposed: IntArray, moment: int, exposure: Exposure
 ) -> None:  # fmt: skip
-    """Decide what is proposed at one moment, the largest weight first, then in the legs' order."""
+    """Decide what is proposed at one moment in the order of `decided_before`."""
     for k in range(1, len(proposed)):
         leg, j = proposed[k], k
-        while j > 0 and ledger.legs[proposed[j - 1]]["weight"] < ledger.legs[leg]["weight"]:
+        while j > 0 and decided_before(book, ledger, leg, proposed[j - 1]):
             proposed[j] = proposed[j - 1]
             j -= 1
         proposed[j] = leg

@@ -65,7 +65,7 @@ REASONS: dict[Reason, str] = {
     Reason.OPPOSITE_LEG: "the other side is open on this symbol and there is no hedge mode",
     Reason.NO_STOP: "sizing by risk needs a stop",
     Reason.NO_PREDICTION: "sizing by prediction needs a prediction",
-    Reason.NO_BET: "the prediction is not above a half",
+    Reason.NO_BET: "the prediction is not worth a bet",
     Reason.MAX_OPEN: "most open trades",
     Reason.MAX_OPEN_SYMBOL: "most open trades on the symbol",
     Reason.MAX_OPEN_STRATEGY: "most open trades of the strategy",
@@ -122,6 +122,7 @@ class LimitRates(NamedTuple):
     halt_daily_loss: float
     halt_drawdown: float
     halt_closes: bool
+    by_prediction: bool
 
 
 class AccountAt(NamedTuple):
@@ -234,24 +235,33 @@ def room(account: AccountAt, leg: LegAt, limits: LimitRates) -> tuple[float, int
 
 @inlined
 def size_entry(
-    account: AccountAt, leg: LegAt, price: float, stop: float, weight: float, prediction: float, limits: LimitRates
+    account: AccountAt,
+    leg: LegAt,
+    price: float,
+    stop: float,
+    weight: float,
+    said: tuple[float, float],
+    limits: LimitRates,
 ) -> tuple[float, int, float]:
     """The quantity that an entry gets, the `Reason` for it, and the quantity that was asked.
 
     Parameters
     ----------
     price : close of the decision's bar. stop : level of the stop, were the entry filled at `price`; NaN = none.
-    weight : the instance's share of equity. prediction : the model's probability, NaN = none.
+    weight : the instance's share of equity. said : the model's probability (NaN = none), and its share of the size.
 
     Returns
     -------
     qty : as asked (FULL), less (the limit that left least), or 0 (what forbade it, or left too little).
     """
-    asked = asked_qty(account, price, stop, weight, prediction, limits)
+    prediction, scale = said
+    asked = scale * asked_qty(account, price, stop, weight, prediction, limits)
     no = forbidden(account, leg, weight, limits)
     if no != _FULL:
         return 0.0, no, asked
     if not asked > 0.0:
+        if not scale > 0.0:
+            return 0.0, _NO_BET, asked
         if limits.mode == _RISK:
             return 0.0, _NO_STOP, asked
         return 0.0, _NO_PREDICTION if math.isnan(prediction) else _NO_BET, asked

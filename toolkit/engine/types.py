@@ -270,6 +270,19 @@ class LegSignals(NamedTuple):
     first: int
 
 
+class Judged(NamedTuple):
+    """What a model says of a leg's raw entries, an element each.
+
+    verdicts : uint8[n], ACCEPTED, VETOED or REJECTED. predictions : float64[n], the probability of a win, NaN = none.
+    scales : float64[n], what the size is multiplied by, 0 to 1. versions : int64[n], which model said so, -1 = none.
+    """
+
+    verdicts: ByteArray
+    predictions: FloatArray
+    scales: FloatArray
+    versions: IntArray
+
+
 TRADE = np.dtype(
     [
         ("signal_t", np.int64),

@@ -30,7 +30,8 @@ SEAT = np.dtype(
     [(name, np.int64) for name in (
         "market", "member", "side", "strategy", "symbol", "sibling", "start_t", "spot", "hedge",
         "entry_t", "n_entry", "exit_t", "n_exit", "distances", "n_distances", "verdicts", "n_verdicts",
-        "gates", "n_gates", "predictions", "n_predictions", "ratio", "origin_bars", "first", "funding_bars",
+        "gates", "n_gates", "predictions", "n_predictions", "scales", "n_scales",
+        "ratio", "origin_bars", "first", "funding_bars",
     )]
     + [(name, np.float64) for name in (
         "taker", "maker", "slippage", "funding_rate", "tick", "lot_step", "min_qty", "min_notional",

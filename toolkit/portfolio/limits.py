@@ -11,6 +11,7 @@ from toolkit.errors import InputError, UnknownNameError
 from toolkit.toml_file import read_toml
 
 _MODES = {mode.name.lower(): mode for mode in SizeMode}
+_ORDERS = ("weight", "prediction")
 _MANY = 2**31
 
 
@@ -34,6 +35,8 @@ class Limits:
     drawdown_halt : a fall of equity from its peak that stops entries for good. Both are looked at when an entry is
         decided and at 00:00 UTC.
     halt_closes : a halt also cancels waiting entries and closes open trades.
+    entry_order : which of the entries of one moment is decided first: "weight" (the largest), or "prediction" (the
+        model's largest probability, then the weight; those without one last).
     """
 
     sizing: str = "weight"
@@ -54,10 +57,13 @@ class Limits:
     daily_loss_halt: float | None = None
     drawdown_halt: float | None = None
     halt_closes: bool = False
+    entry_order: str = "weight"
 
     def __post_init__(self) -> None:
         if self.sizing not in _MODES:
             raise UnknownNameError("`sizing`", self.sizing, _MODES)
+        if self.entry_order not in _ORDERS:
+            raise UnknownNameError("`entry_order`", self.entry_order, _ORDERS)
         for name in ("exposure", "risk_per_trade", "notional_per_trade", "leverage"):
             _positive(name, getattr(self, name))
         for name in ("max_trade", "max_trade_notional", "max_symbol", "max_gross", "max_net", "max_volume_share"):
@@ -131,6 +137,7 @@ class Limits:
             most(self.max_gross), most(self.max_net), float(self.leverage), count(self.max_open),
             count(self.max_open_symbol), count(self.max_open_strategy), most(self.max_volume_share),
             most(self.daily_loss_halt), most(self.drawdown_halt), self.halt_closes,
+            self.entry_order == "prediction",
         )  # fmt: skip
 
 

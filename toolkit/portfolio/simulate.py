@@ -10,12 +10,14 @@ import numpy as np
 from toolkit.bars.intervals import DAY_MS
 from toolkit.engine.account import load_leg
 from toolkit.engine.account_run import Place, Seat, run_account
-from toolkit.engine.types import LONG, SHORT, LegState
+from toolkit.engine.types import LONG, SHORT, Judged, LegState
 from toolkit.errors import InputError
 from toolkit.portfolio.limits import Instrument, Limits
 from toolkit.portfolio.loading import LoadedMember
 from toolkit.portfolio.schedule import WeightSchedule
 from toolkit.types import FloatArray, IntArray, Records, Row
+
+_NOTHING = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def simulate(
     start_ms: int | None = None,
     end_ms: int | None = None,
     instruments: Mapping[str, Instrument] | None = None,
-    predictions: Mapping[str, Mapping[int, FloatArray]] | None = None,
+    judged: Mapping[str, Mapping[int, Judged]] | None = None,
     acts: Records | None = None,
 ) -> PortfolioRun:
     """Many instances, long and short, on one account.
@@ -72,7 +74,8 @@ def simulate(
     capital : money at the start.
     start_ms, end_ms : the period; default: from the earliest traded bar to the latest close.
     instruments : venue rules by symbol; those of symbols that no member trades are not looked at.
-    predictions : by instance id and side, float64, one a signal bar: a model's probability, for sizing by prediction.
+    judged : by instance id and side: what a model says of the raw entries (`LegSignals.entry_t`); who is not there is
+        always accepted.
     acts : ACT records, ascending: what people did to the account. Legs are numbered by instance id, long before short.
 
     Raises
@@ -91,7 +94,7 @@ def simulate(
     weights = schedule.of(ids)
     places, place_of = _places(members)
     start, end = _period(members, start_ms, end_ms)
-    seats = _seats(members, place_of, start, instruments or {}, predictions or {})
+    seats = _seats(members, place_of, start, instruments or {}, judged or {})
     run = run_account(
         places, seats, (weights.effective_ms, weights.weights), limits.rates(), float(capital), (start, end), acts
     )
@@ -130,7 +133,7 @@ def _seats(
     place_of: Mapping[tuple[int, int], int],
     start_ms: int,
     instruments: Mapping[str, Instrument],
-    predictions: Mapping[str, Mapping[int, FloatArray]],
+    judged: Mapping[str, Mapping[int, Judged]],
 ) -> list[Seat]:
     symbols = _numbers([one.instance.symbol for one in members])
     strategies = _numbers([one.instance.strategy for one in members])
@@ -142,29 +145,35 @@ def _seats(
         # As in a backtest: the first bar that is stepped is the first that opens in the period.
         start_t = max(prepared.start_t, -(-start_ms // one.bars.base.interval_ms))
         sides = [side for side in (LONG, SHORT) if side in prepared.legs]
-        said = predictions.get(one.instance.id, {})
+        said = _judged(one, judged.get(one.instance.id, {}))
         for k, side in enumerate(sides):
-            signals = prepared.legs[side]
+            signals, says = prepared.legs[side], said.get(side)
+            if says is not None:
+                signals = signals._replace(verdicts=says.verdicts)
             seats.append(Seat(
                 place_of[_market_key(one)], number, strategies[one.instance.strategy], symbols[one.instance.symbol],
                 side, start_t, signals, prepared.rules, rates,
                 sibling=first + 1 - k if len(sides) == 2 else -1,
-                predictions=_at_entries(one, said[side], signals.entry_t) if side in said else np.empty(0),
+                predictions=_NOTHING if says is None else says.predictions,
+                scales=_NOTHING if says is None else says.scales,
                 venue=(float(venue.lot_step), float(venue.min_qty), float(venue.min_notional)),
                 spot=venue.market == "spot", hedge=venue.hedge_mode,
             ))  # fmt: skip
     return seats
 
 
-def _at_entries(one: LoadedMember, values: FloatArray, entry_t: IntArray) -> FloatArray:
-    """The predictions of the signal bars that raw entries were made on."""
-    if values.shape != (len(one.bars),):
-        raise InputError(
-            f"predictions of {one.instance.id} must be float64[{len(one.bars)}], one a signal bar, were of shape "
-            f"{values.shape}"
-        )
-    closes = (entry_t + 1) * one.bars.base.interval_ms
-    return np.ascontiguousarray(values[np.searchsorted(one.bars.close_ts, closes)], np.float64)
+def _judged(one: LoadedMember, said: Mapping[int, Judged]) -> Mapping[int, Judged]:
+    """The same, or `InputError` where it is not about this member's raw entries."""
+    for side, says in said.items():
+        n = len(one.prepared.legs[side].entry_t) if side in one.prepared.legs else 0
+        for name in Judged._fields:
+            array = getattr(says, name)
+            if array.shape != (n,):
+                raise InputError(
+                    f"`{name}` of what is said of {one.instance.id} must have {n} elements, one a raw entry, were of "
+                    f"shape {array.shape}"
+                )
+    return said
 
 
 def _numbers(names: Sequence[str]) -> dict[str, int]:

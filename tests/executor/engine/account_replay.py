@@ -59,7 +59,7 @@ def scripted(entrant: Entrant) -> Strategy:
 
 
 class CaseModel:
-    """The verdicts and predictions of a case."""
+    """The verdicts, predictions and scales of a case."""
 
     def __init__(self, case: AccountCase) -> None:
         self._entrants = {e.id: e for e in case.entrants}
@@ -69,7 +69,8 @@ class CaseModel:
         k = int(np.searchsorted(entrant.bars.close_ts, moment_ms))
         verdict = int(entrant.verdicts[side][k]) if side in entrant.verdicts else 1
         prediction = float(entrant.predictions[side][k]) if side in entrant.predictions else float("nan")
-        return Verdict(verdict, prediction)
+        scale = float(entrant.scales[side][k]) if side in entrant.scales else 1.0
+        return Verdict(verdict, prediction, scale)
 
 
 def series_of(case: AccountCase) -> dict[str, Series]:

@@ -18,7 +18,7 @@ def unjudged(seed: int) -> AccountCase:
     """A case in which no model has a say."""
     case = playable(seed)
     limits = replace(case.limits, sizing="weight") if case.limits.sizing == "prediction" else case.limits
-    entrants = tuple(replace(e, verdicts={}, predictions={}) for e in case.entrants)
+    entrants = tuple(replace(e, verdicts={}, predictions={}, scales={}) for e in case.entrants)
     return replace(case, entrants=entrants, limits=limits)
 
 

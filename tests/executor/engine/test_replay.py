@@ -10,6 +10,7 @@ from executor.engine.export import session
 from executor.ledger import Ledger
 from tests.executor.engine.account_replay import events_of, make_engine, open_ledger, playable, replay
 from tests.portfolio.account_cases import AccountCase, compiled_run
+from tests.portfolio.oracle import Entrant
 from toolkit.portfolio.simulate import PortfolioRun
 
 CHUNKS, PER_CHUNK = 2, 40
@@ -82,6 +83,35 @@ def test_an_engine_made_anew_at_any_event_goes_on_as_if_nothing_had_been(tmp_pat
             engine.on_event(event)
         assert_same(compiled_run(case), ledger, case)
         ledger.close()
+
+
+@pytest.mark.xdist_group("engine")
+def test_exit_conditions_between_signal_bars_outlive_a_restart(tmp_path: Path) -> None:
+    """A condition is read at the last signal bar's close; an engine made anew in between must know it too."""
+    seen = 0
+    for seed in range(9_500_000, 9_500_020):
+        case = playable(seed)
+        if not any(gated_between(e) for e in case.entrants):
+            continue
+        ledger = open_ledger(case, tmp_path / f"{seed}.sqlite")
+        engine = make_engine(case, ledger)
+        for number, event in enumerate(events_of(case)):
+            engine.on_event(event)
+            trading = engine.account.state["active"] != 0
+            if number % 3 == 0 and trading.any():
+                engine, before = make_engine(case, ledger), engine
+                kept, found = before.account._gates[trading], engine.account._gates[trading]
+                assert np.array_equal(kept, found), (seed, number)
+                seen += int(before.account._gates[trading].any())
+        assert_same(compiled_run(case), ledger, case)
+        ledger.close()
+    assert seen >= 20
+
+
+def gated_between(entrant: Entrant) -> bool:
+    """Whether it may leave between its signal bars, and only while a factor says so."""
+    rules = entrant.rules.exits
+    return entrant.bars is not entrant.bars.base and any(rule.on == "time" and rule.when for rule in rules)
 
 
 def test_an_event_that_comes_again_changes_nothing(tmp_path: Path) -> None:
