@@ -2,7 +2,9 @@
 
 import importlib
 import pkgutil
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,3 +53,19 @@ def test_every_compiled_function_says_whether_it_counts_references() -> None:
                     silent.append(f"{info.name}.{name}")
     assert said > 50
     assert silent == []
+
+
+def test_rooms_left_out_of_the_hash_compile_nothing_and_no_kernel_imports_them() -> None:
+    root = Path(toolkit.__path__[0])
+    aside = [root / name for name in kernel_cache.WITHOUT_KERNELS]
+    compiles = re.compile(r"toolkit\.compiled|^\s*(import|from) numba", re.MULTILINE)
+    uses = re.compile(rf"toolkit\.({'|'.join(kernel_cache.WITHOUT_KERNELS)})\b")
+    seen = 0
+    for file in root.rglob("*.py"):
+        text = file.read_text()
+        if any(room in file.parents for room in aside):
+            seen += 1
+            assert not compiles.search(text), file
+        elif compiles.search(text) and file.name != "kernel_cache.py":
+            assert not uses.search(text), file
+    assert seen > 20

@@ -19,6 +19,8 @@ from pathlib import Path
 
 # How many folders of a kind are kept; older ones are deleted when a new one is made.
 KEPT_FOLDERS = 8
+# Rooms whose sources no compiled code comes from, and which no kernel imports.
+WITHOUT_KERNELS = ("cli", "models")
 _TOOLKIT = Path(__file__).parent
 
 
@@ -31,8 +33,9 @@ def cache_root() -> Path:
 
 
 def toolkit_files() -> list[Path]:
-    """Every source of the toolkit but those of its command line, which holds no compiled code."""
-    return sorted(f for f in _TOOLKIT.rglob("*.py") if _TOOLKIT / "cli" not in f.parents)
+    """Every source of the toolkit but those of the rooms that hold no compiled code."""
+    aside = {_TOOLKIT / name for name in WITHOUT_KERNELS}
+    return sorted(f for f in _TOOLKIT.rglob("*.py") if aside.isdisjoint(f.parents))
 
 
 def source_files(modules: Iterable[str]) -> list[Path]:

@@ -7,8 +7,7 @@ import numpy as np
 
 from toolkit.bars.intervals import DAY_MS, interval_ms
 from toolkit.bars.series import Bars
-from toolkit.compiled import kernel
-from toolkit.engine.hop import signal_at
+from toolkit.engine.entries import entry_distances
 from toolkit.engine.lookback import factor_start
 from toolkit.engine.types import LegSignals, Rules
 from toolkit.errors import InputError
@@ -105,21 +104,6 @@ def entries_of(bars: Bars, signals: LegSignals, rules: Rules, side: int) -> Entr
     bar = np.searchsorted(bars.close_ts, moments).astype(np.int64)
     stop, target = entry_distances(bars.close[bar], signals, rules)
     return Entries(bar, side, stop, target)
-
-
-@kernel
-def entry_distances(closes: FloatArray, signals: LegSignals, rules: Rules) -> FloatArray:
-    """float64[2, n]: stop (or trail) and target distance of each raw entry, price units, NaN = none.
-
-    closes : float64[n], the close that each was decided at.
-    """
-    out = np.empty((2, len(closes)))
-    cursors = np.zeros(2, np.int64)
-    for k in range(len(closes)):
-        at = signal_at(signals.entry_t[k], closes[k], signals, rules, cursors)
-        out[0, k] = at.trail_distance if np.isnan(at.stop_distance) else at.stop_distance
-        out[1, k] = at.target_distance
-    return out
 
 
 def _specs(names: Iterable[str]) -> list[FactorSpec]:
