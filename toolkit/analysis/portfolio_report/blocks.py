@@ -61,7 +61,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart; `data` is what the page's script draws, by its `kind` (lines, bars, histogram, heat, scatter)."""
+    """A chart; `data` is what the page's script draws, by its `kind`: lines, bars, intervals, chance, histogram, heat,
+    scatter.
+    """
 
     id: str
     title: str

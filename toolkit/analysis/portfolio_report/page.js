@@ -51,6 +51,24 @@
       const traces = [{ type: "bar", x: chart.x, y: chart.y, hovertext: chart.text, marker: { color }, hovertemplate: `%{x}: %{y:${UNITS[chart.unit]}}<br>%{hovertext}<extra></extra>` }];
       return [traces, { xaxis: axis({ type: "category", showgrid: false }), yaxis: axis({ tickformat: TICKS[chart.unit], zeroline: true, zerolinecolor: css("muted") }), bargap: 0.25 }];
     },
+    intervals(chart) {
+      const traces = chart.series.map((s) => ({
+        type: "scatter", mode: "markers", name: s.name, x: s.y, y: s.x, hovertext: s.text,
+        marker: { color: css(s.role), size: s.low ? 9 : 11, symbol: s.low ? "circle" : "line-ns", line: { color: css(s.role), width: s.low ? 0 : 2.5 } },
+        error_x: s.low ? { type: "data", symmetric: false, array: s.high.map((v, k) => v - s.y[k]), arrayminus: s.low.map((v, k) => s.y[k] - v), color: css(s.role), thickness: 1.6, width: 5 } : undefined,
+        hovertemplate: "%{y}<br>%{hovertext}<extra>%{fullData.name}</extra>",
+      }));
+      return [traces, {
+        xaxis: axis({ tickformat: TICKS[chart.unit], zeroline: true, zerolinecolor: css("muted") }), hovermode: "closest", showlegend: chart.series.length > 1,
+        yaxis: axis({ type: "category", autorange: "reversed", categoryorder: "array", categoryarray: chart.order }),
+      }];
+    },
+    chance(chart) {
+      const bars = { type: "histogram", x: chart.values, nbinsx: 40, marker: { color: css("muted") }, opacity: 0.75, name: chart.values_name, hovertemplate: "%{x}: %{y}<extra></extra>" };
+      const lines = chart.marks.map((m) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: m.x, x1: m.x, line: { color: css(m.role), width: 2.5 } }));
+      const texts = chart.marks.map((m, k) => ({ x: m.x, yref: "paper", y: 1 - 0.1 * k, xanchor: "left", xshift: 5, text: m.name, showarrow: false, font: { color: css(m.role), size: 12 } }));
+      return [[bars], { bargap: 0.04, showlegend: false, xaxis: axis({ tickformat: TICKS[chart.unit], hoverformat: UNITS[chart.unit], showgrid: false }), yaxis: axis({}), shapes: lines, annotations: texts }];
+    },
     histogram(chart) {
       const sides = [["loss", (v) => v < 0, "losing days"], ["gain", (v) => v >= 0, "other days"]];
       const values = chart.values.filter((v) => v !== null);

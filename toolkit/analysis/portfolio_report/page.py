@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from toolkit.analysis.portfolio_report.blocks import Block, Chart, Pair
+from toolkit.analysis.portfolio_report.blocks import Block, Chart, Note, Pair, Section
 from toolkit.analysis.portfolio_report.compliance import compliance, configuration
 from toolkit.analysis.portfolio_report.conditions import conditions
 from toolkit.analysis.portfolio_report.costs import costs
@@ -55,25 +55,41 @@ def write_page(path: Path, page: str) -> Path:
 
 def render(source: Source) -> str:
     """The page's HTML."""
+    return draw(
+        [make(source) for make in _SECTIONS],
+        title=source.title,
+        subtitle=_subtitle(source),
+        banners=list(banners(source)),
+        data={"days": day_labels(source), "trades": trade_details(source)},
+    )
+
+
+def draw(
+    sections: Sequence[Section],
+    *,
+    title: str,
+    subtitle: str = "",
+    banners: Sequence[Note] = (),
+    data: Mapping[str, Any] | None = None,
+) -> str:
+    """Sections as one page that needs no network.
+
+    data : what charts share beside their own: `days`, the x axis of those that say `{"ref": "days"}`, and `trades`.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    sections = [make(source) for make in _SECTIONS]
-    data = {
-        "days": day_labels(source),
-        "charts": {chart.id: chart.data for section in sections for chart in _charts(section.blocks)},
-        "trades": trade_details(source),
-    }
+    charts = {chart.id: chart.data for section in sections for chart in _charts(section.blocks)}
     environment = Environment(
         loader=PackageLoader("toolkit.analysis.portfolio_report", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("page.html").render(
-        title=source.title,
-        subtitle=_subtitle(source),
-        banners=list(banners(source)),
+        title=title,
+        subtitle=subtitle,
+        banners=banners,
         sections=sections,
-        data=script_json(data),
+        data=script_json({"days": [], "trades": {}, **(data or {}), "charts": charts}),
         style=_text("page.css"),
         script=_text("page.js"),
         plotly=get_plotlyjs().replace("</script", "<\\/script"),
