@@ -1,0 +1,249 @@
+"""`Resident`: one process of a library kept warm for predictions, supervised, and asked with a deadline."""
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.models.workers.environments import Environment
+from toolkit.models.workers.failure import WorkerError
+from toolkit.models.workers.files import ModelFiles
+from toolkit.models.workers.libraries import CONTRACT
+from toolkit.models.workers.pipes import BrokenPipesError, Frame, Pipes
+from toolkit.models.workers.processes import WorkerProcess, last_words
+from toolkit.models.workers.results import checked_predictions
+from toolkit.types import FloatArray
+
+# A library's import takes seconds, a minute on a machine that is very busy.
+START_SECS = 120.0
+# A question that is not answered after this will not be: the process is ended.
+PATIENCE_SECS = 120.0
+LONGEST_PAUSE_SECS = 60.0
+ROWS_A_QUESTION = 1024
+# Models whose files stay in the scratch folder; others are written again when they are asked.
+KEPT_FOLDERS = 64
+GREETING = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Probabilities of rows (float64[n, k]) by a model, which is shown at most `batch_rows` of them at once."""
+
+    files: ModelFiles
+    x: FloatArray
+    batch_rows: int = 1
+
+
+class Resident:
+    """A worker process that answers one question after the other.
+
+    It starts when it is first asked and is started again when it died; the question that it died of is asked once more.
+    After two failures in a row it is left alone for a pause that doubles. An answer that is late does not end it: the
+    caller gets an error, the answer is thrown away when it comes, and `patience_secs` after the question it is ended.
+    Several threads may ask.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        start_secs: float = START_SECS,
+        patience_secs: float = PATIENCE_SECS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.environment = environment
+        self.whose = f"the worker of {environment.library.title}"
+        self.greeting: dict[str, Any] = {}
+        self._start_secs, self._patience_secs, self._clock = start_secs, patience_secs, clock
+        self._lock = threading.Lock()
+        self._running: tuple[WorkerProcess, Pipes, Path] | None = None
+        self._written: OrderedDict[str, Path] = OrderedDict()
+        self._owed: tuple[int, float] | None = None  # a question (or the greeting) without an answer, and since when
+        self._questions = GREETING
+        self._failures = 0
+        self._not_before = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, None while there is none."""
+        return self._running[0].pid if self._running else None
+
+    def predict(self, asked: Asked, secs: float | None = None) -> FloatArray:
+        """float64[n], probabilities; `WorkerError` where there are none within `secs` (None = as long as it takes,
+        while each question is answered within the patience).
+        """
+        rows = len(asked.x)
+        parts = [np.empty(0)]
+        until = None if secs is None else self._clock() + secs
+        if not self._lock.acquire(timeout=-1 if secs is None else max(0.0, secs)):
+            raise WorkerError(f"{self.whose} is still busy with another question after {secs:g} s")
+        try:
+            for first in range(0, rows, ROWS_A_QUESTION):
+                parts.append(self._answer(asked, asked.x[first : first + ROWS_A_QUESTION], until))
+        finally:
+            self._lock.release()
+        return checked_predictions(np.concatenate(parts), rows, self.whose)
+
+    def greet(self) -> dict[str, Any]:
+        """Start it if it does not run; its greeting with `contract` and `versions`."""
+        with self._lock:
+            self._ready(None)
+        return self.greeting
+
+    def close(self) -> None:
+        """End the process and remove its folder; a later question starts another."""
+        held = self._lock.acquire(timeout=1.0)
+        try:
+            self._end()
+        finally:
+            if held:
+                self._lock.release()
+
+    def _answer(self, asked: Asked, x: FloatArray, until: float | None) -> FloatArray:
+        try:
+            return self._exchange(asked, x, until)
+        except BrokenPipesError:
+            # It may have died long before this question; if it dies of it, it does so twice.
+            if self._failures > 1:
+                raise
+            return self._exchange(asked, x, until)
+
+    def _exchange(self, asked: Asked, x: FloatArray, until: float | None) -> FloatArray:
+        self._ready(until)
+        assert self._running is not None
+        self._questions += 1
+        question = {
+            "id": self._questions,
+            "model": asked.files.digest,
+            "folder": str(self._folder(asked.files)),
+            "rows": x.shape[0],
+            "columns": x.shape[1],
+            "batch_rows": asked.batch_rows,
+        }
+        self._running[1].send(question, np.ascontiguousarray(x, "<f8").tobytes())
+        self._owed = self._questions, self._clock()
+        frame = self._receive(until, x.shape[0] * 8)
+        if frame.said.get("ok") is not True:
+            raise WorkerError(f"{self.whose} could not predict: {_told(frame)}")
+        if len(frame.content) != x.shape[0] * 8:
+            raise self._broken(f"{self.whose} gave {len(frame.content) / 8:g} predictions for {x.shape[0]} rows")
+        self._failures = 0
+        return np.frombuffer(frame.content, "<f8").astype(np.float64)
+
+    def _ready(self, until: float | None) -> None:
+        """A process runs, has greeted, and owes no answer."""
+        if self._running is None:
+            self._start()
+        if self._owed is None:
+            return
+        number = self._owed[0]
+        frame = self._receive(until, ROWS_A_QUESTION * 8)
+        if number == GREETING:
+            self._check_greeting(frame)
+
+    def _start(self) -> None:
+        left = self._not_before - self._clock()
+        if left > 0:
+            raise WorkerError(
+                f"{self.whose} failed {self._failures} times in a row and is started again in {left:.0f} s"
+            )
+        scratch = Path(tempfile.mkdtemp(prefix="lockstep-worker-"))
+        (scratch / "models").mkdir()
+        process = WorkerProcess(self.environment, ["serve", str(scratch)], scratch, framed=True)
+        pipes = Pipes(*process.pipes, self.whose)
+        pipes.send({"packages": list(self.environment.library.packages)})
+        self._running, self._owed = (process, pipes, scratch), (GREETING, self._clock())
+
+    def _receive(self, until: float | None, longest: int) -> Frame:
+        """The answer that is owed; without it by `until` an error, and the end of the process if it is long overdue."""
+        assert self._running is not None and self._owed is not None
+        number, since = self._owed
+        allowed = since + (self._start_secs if number == GREETING else self._patience_secs)
+        end = allowed if until is None else min(until, allowed)
+        try:
+            # The limits are of this object's clock, which tests may set; the pipes wait by the machine's.
+            frame = self._running[1].receive(time.monotonic() + max(0.0, end - self._clock()), longest)
+        except BrokenPipesError as error:
+            raise self._broken(str(error)) from None
+        if frame is None:
+            what = "start" if number == GREETING else "answer"
+            if self._clock() >= allowed:
+                raise self._broken(
+                    f"{self.whose} did not {what} within {allowed - since:g} s and was ended", WorkerError
+                )
+            raise WorkerError(f"{self.whose} did not {what} within the {max(0.0, end - since):.3g} s that there were")
+        if number != GREETING and frame.said.get("id") != number:
+            raise self._broken(f"{self.whose} answers another question than it was asked")
+        self._owed = None
+        return frame
+
+    def _check_greeting(self, frame: Frame) -> None:
+        said = frame.said
+        if said.get("ok") is not True:
+            raise self._broken(f"{self.whose} cannot start: {_told(frame)}", WorkerError)
+        if said.get("contract") != CONTRACT:
+            raise self._broken(
+                f"{self.whose} speaks contract {said.get('contract')!r} and this is {CONTRACT}; make its environment "
+                f"anew with: toolkit model backends install {self.environment.library.name}",
+                WorkerError,
+            )
+        self.greeting = said
+
+    def _broken(self, message: str, kind: type[WorkerError] = BrokenPipesError) -> WorkerError:
+        """End the process; the error to raise, with the last words where it died by itself."""
+        self._failures += 1
+        if self._failures > 1:
+            self._not_before = self._clock() + min(LONGEST_PAUSE_SECS, 2.0 ** (self._failures - 1))
+        output = self._end()
+        return kind(message + last_words(output), output)
+
+    def _end(self) -> str:
+        if self._running is None:
+            return ""
+        process, _, scratch = self._running
+        self._running = self._owed = None
+        self._written.clear()
+        output = process.end()
+        shutil.rmtree(scratch, ignore_errors=True)
+        return output
+
+    def _folder(self, files: ModelFiles) -> Path:
+        """Where the worker finds the files of a model."""
+        assert self._running is not None
+        if files.digest not in self._written:
+            folder = self._running[2] / "models" / files.digest
+            folder.mkdir()
+            files.write(folder)
+            self._written[files.digest] = folder
+            while len(self._written) > KEPT_FOLDERS:
+                shutil.rmtree(self._written.popitem(last=False)[1], ignore_errors=True)
+        self._written.move_to_end(files.digest)
+        return self._written[files.digest]
+
+
+_RESIDENTS: dict[tuple[int, Path], Resident] = {}
+
+
+def resident(environment: Environment) -> Resident:
+    """This process's worker of an environment; one that was forked off has its own."""
+    key = os.getpid(), environment.folder
+    if key not in _RESIDENTS:
+        _RESIDENTS[key] = Resident(environment)
+        # Unlike atexit, also where multiprocessing ends a child.
+        Finalize(None, _RESIDENTS[key].close, exitpriority=10)
+    return _RESIDENTS[key]
+
+
+def _told(frame: Frame) -> str:
+    error = frame.said.get("error")
+    told = error if isinstance(error, dict) else {}
+    return f"{told.get('type', 'error')}: {told.get('message', 'no message')}"
