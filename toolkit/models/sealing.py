@@ -26,8 +26,13 @@ def seal(folder: Path, schema: str) -> None:
     _sync(folder)
 
 
-def check_seal(folder: Path, schema: str) -> None:
-    """Raise `InputError`, one sentence that names the file, where a folder is not as it was sealed."""
+def check_seal(folder: Path, schema: str) -> dict[str, str]:
+    """sha256 (hex) of every file, see `file_sums`, of a folder that is as it was sealed.
+
+    Raises
+    ------
+    InputError : it is not; one sentence that names the file.
+    """
     manifest = read_json(folder / MANIFEST)
     if manifest.get("schema") != schema:
         raise InputError(
@@ -50,6 +55,7 @@ def check_seal(folder: Path, schema: str) -> None:
                 f"bundle {folder} was changed: the checksum of {name} is not the one that was written; copy it again, "
                 f"or train the model again"
             )
+    return there
 
 
 def file_sums(folder: Path) -> dict[str, str]:

@@ -147,10 +147,10 @@ def check_model(folder: Path) -> ModelInfo:
         raise InputError(
             f"{folder} is no model bundle: it has no manifest.json; name a model of `toolkit model ls`, or train one"
         )
-    check_seal(folder, SCHEMA)
+    sums = check_seal(folder, SCHEMA)
     table = read_json(folder / FILE)
     info = info_of(table, folder)
-    checksum = content_sum(table, file_sums(folder))
+    checksum = content_sum(table, sums)
     if checksum != info.checksum or version_of(table, checksum) != info.version:
         raise InputError(
             f"bundle {folder} was changed: its contents are not those of version {info.version}; copy it again, or "

@@ -1,0 +1,1 @@
+"""Models over HTTP: `toolkit model run`. Only `app` and `running` import a web framework."""

@@ -1,0 +1,165 @@
+"""The models that are served: the newest version of each, found again when the registry has a newer one."""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from toolkit.errors import LockstepError, UnknownNameError
+from toolkit.models.serve.desk import Desk, UnavailableError
+from toolkit.models.store import ModelInfo, find_model, read_info, read_model, versions_of
+from toolkit.models.trained import Trained
+
+KEPT_OLDER = 64
+RETRY_SECS = 30.0
+# A folder that changed so lately may change again without its time saying so.
+_SETTLED_NS = 2_000_000_000
+
+
+class Served(NamedTuple):
+    """A model that is loaded, and where it is asked."""
+
+    info: ModelInfo
+    trained: Trained
+    desk: Desk
+
+
+class Shelf:
+    """Loaded models. `refresh` and `load` may run in any thread; `loaded` and `retire` in the one that asks desks.
+
+    Parameters
+    ----------
+    root : the registry. only : the one model that is served, as `name` or `name@version`; None = all that there are.
+    """
+
+    def __init__(self, root: Path, only: str | None = None) -> None:
+        self._root = root
+        self._only, _, self._version = (only or "").partition("@")
+        self._newest: dict[str, Served] = {}
+        self._older: OrderedDict[tuple[str, str], Served] = OrderedDict()
+        self._retired: list[Served] = []
+        self._stamps: dict[str, int] = {}
+        self._tried: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self.problems: dict[str, str] = {}
+
+    def refresh(self) -> None:
+        """Load what is new and forget what is gone; a version that cannot be read is a problem, and the one before it
+        stays.
+        """
+        with self._lock:
+            names = self._names()
+            for name, stamp in names.items():
+                waited = time.monotonic() - self._tried.get(name, 0.0) > RETRY_SECS
+                if self._stamps.get(name) == stamp and not (name in self.problems and waited):
+                    continue
+                self._stamps[name] = stamp if time.time_ns() - stamp > _SETTLED_NS else 0
+                self._load_newest(name)
+            for name in [name for name in self._newest if name not in names]:
+                self._retired.append(self._newest.pop(name))
+                self.problems.pop(name, None)
+
+    def loaded(self, name: str, version: str = "") -> Served | None:
+        """A model that is there already; version "" = the newest."""
+        newest = self._newest.get(name)
+        if newest is not None and version in ("", newest.info.version):
+            return newest
+        return self._older.get((name, version))
+
+    def load(self, name: str, version: str) -> Served:
+        """A version that is not the newest, read if need be; the last 64 stay.
+
+        Raises
+        ------
+        UnknownNameError : it is not served, or there is no such version. InputError : its bundle cannot be used.
+        """
+        with self._lock:
+            if name not in self._newest or (self._version and version != self._version):
+                raise self.unknown(name)
+            found = self.loaded(name, version)
+            if found is None:
+                found = _read(find_model(f"{name}@{version}", self._root))
+                self._keep(found)
+            return found
+
+    def unknown(self, name: str) -> LockstepError:
+        """The error for a model that is not served."""
+        if name in self.problems:
+            return UnavailableError(self.problems[name])
+        return UnknownNameError("model", name[:100], self._newest, "`GET /models` lists what is served")
+
+    def retire(self) -> None:
+        """Close the desks of models that nobody can find any more."""
+        while self._retired:
+            self._retired.pop().desk.close()
+
+    def tables(self) -> list[dict[str, Any]]:
+        """What each newest model is, for `GET /models`."""
+        return [_table(served.info) for _, served in sorted(self._newest.items())]
+
+    def __len__(self) -> int:
+        return len(self._newest)
+
+    def _names(self) -> dict[str, int]:
+        """Names that may have models, each with the moment at which a version was last added or taken away."""
+        try:
+            with os.scandir(self._root) as entries:
+                return {
+                    entry.name: entry.stat().st_mtime_ns
+                    for entry in entries
+                    if not entry.name.startswith(".") and self._only in ("", entry.name) and entry.is_dir()
+                }
+        except OSError:
+            return {}
+
+    def _load_newest(self, name: str) -> None:
+        self._tried[name] = time.monotonic()
+        self.problems.pop(name, None)
+        there = self._newest.get(name)
+        candidates: Iterable[Path] = reversed(versions_of(name, self._root))
+        for folder in candidates:
+            if self._version not in ("", folder.name):
+                continue
+            if there is not None and there.info.version == folder.name:
+                return
+            try:
+                found = _read(folder)
+            except LockstepError as error:
+                self.problems.setdefault(name, str(error))
+            except Exception as error:
+                # Whatever a backend raises over its files, the other models are served.
+                text = " ".join(str(error).split())[:300]
+                self.problems.setdefault(name, f"{folder} cannot be loaded: {type(error).__name__}: {text}")
+            else:
+                self._newest[name] = found
+                if there is not None:
+                    self._keep(there)
+                return
+
+    def _keep(self, served: Served) -> None:
+        self._older[(served.info.name, served.info.version)] = served
+        while len(self._older) > KEPT_OLDER:
+            self._retired.append(self._older.popitem(last=False)[1])
+
+
+def _read(folder: Path) -> Served:
+    trained, info = read_model(folder), read_info(folder)
+    return Served(info, trained, Desk(info.id, trained))
+
+
+def _table(info: ModelInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "version": info.version,
+        "checksum": info.checksum,
+        "saved_ms": info.saved_ms,
+        "backend": info.backend,
+        "application": info.application.method,
+        "from_ms": info.from_ms,
+        "until_ms": info.until_ms,
+        "features": list(info.features),
+        "scores": info.facts["scores"],
+    }
