@@ -96,6 +96,12 @@ class ModelClient:
         with self._lock:
             self._drop()
 
+    def __enter__(self) -> "ModelClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _ask(self, method: str, path: str, body: bytes | None, deadline_secs: float | None) -> dict[str, Any] | str:
         limit = self.deadline_secs if deadline_secs is None else deadline_secs
         until = time.monotonic() + limit

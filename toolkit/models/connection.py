@@ -60,6 +60,8 @@ class Connection(http.client.HTTPConnection):
         text = answer.read(_LONGEST_BYTES + 1)
         if len(text) > _LONGEST_BYTES:
             raise http.client.HTTPException(f"the answer is longer than {_LONGEST_BYTES:,} bytes")
+        if answer.length:
+            raise http.client.IncompleteRead(text, answer.length)
         return answer.status, text
 
 
