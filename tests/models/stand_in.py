@@ -1,7 +1,7 @@
 """A small way of learning for tests of what surrounds it, and members to learn from."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from toolkit.models.applying import Application
 from toolkit.models.features import entries_of, feature_values
 from toolkit.models.judging import resimulate
 from toolkit.models.paths import outcomes, until
+from toolkit.models.plan import ModelPlan
 from toolkit.models.trained import Trained
-from toolkit.models.walking import Known
+from toolkit.models.walking import Known, Learn
 from toolkit.portfolio.loading import LoadedMember
 from toolkit.portfolio.members import Member
 from toolkit.types import FloatArray
@@ -93,7 +94,7 @@ class DirectionLearner:
         return Trained(
             FEATURES, np.arange(len(FEATURES)), Plain(), Direction(x.mean(axis=0), direction),
             Application("veto", threshold=self.threshold),
-            {"backend": "direction", "rows": len(won), "window": {"from_ms": known.from_ms, "until_ms": known.until_ms}},
+            {"backend": "direction", "rows": len(won), "window": {"until_ms": known.until_ms}},
         )  # fmt: skip
 
 
@@ -120,3 +121,24 @@ def known_rows(
             parts.append(x[np.searchsorted(leg.entry_t, whole.signals["t"][rows])])
             wins.append(side * (trades["exit_price"] - trades["entry_price"]) > 0)
     return np.concatenate(parts), np.concatenate(wins)
+
+
+@dataclass(frozen=True)
+class StandInPlan(ModelPlan):
+    """A plan that learns directions."""
+
+    recipe: Any = None
+    learn: Learn = field(default_factory=DirectionLearner)
+
+    @property
+    def ranks(self) -> bool:
+        return False
+
+    def features(self, intervals: Iterable[str]) -> tuple[str, ...]:
+        return FEATURES
+
+    def learner(self, intervals: Iterable[str], jobs: int) -> Learn:
+        return self.learn
+
+    def table(self) -> dict[str, Any]:
+        return {"recipe": "direction"}

@@ -80,11 +80,17 @@ def test_time_is_counted_from_the_start_whatever_is_known() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "part"),
     [
-        ("every", "30 birds", "'30trades' or a time"), ("every", "0trades", "at least 1 trade"), ("every", "0d", "at least a minute"),
-        ("every", 7, "'30trades' or a time"), ("min_trades", 0, "at least 1, was 0"), ("min_trades", True, "whole number"),
-        ("train_window", "0d", "above 0"), ("train_window", "5bars", "must be a time"), ("latency", "soon", "must be a time"),
+        ("every", "30 birds", "'30trades' or a time"),
+        ("every", "0trades", "at least 1 trade"),
+        ("every", "0d", "at least a minute"),
+        ("every", 7, "'30trades' or a time"),
+        ("min_trades", 0, "at least 1, was 0"),
+        ("min_trades", True, "whole number"),
+        ("train_window", "0d", "above 0"),
+        ("train_window", "5bars", "must be a time"),
+        ("latency", "soon", "must be a time"),
     ],
-)  # fmt: skip
+)
 def test_bad_policies_say_what_and_how(field: str, value: Any, part: str) -> None:
     with pytest.raises(InputError, match=part.replace("(", r"\(")):
         RetrainPolicy(**{field: value})
@@ -224,8 +230,10 @@ def test_too_few_and_one_class_leave_a_note_and_the_version_before(bars: Mapping
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(START_DAY * 1440 + 60, DAYS * 1440 - 1),
-    st.sampled_from([POLICY, replace(POLICY, train_window="6d", every="13trades"), replace(POLICY, every="31h", latency="0s")]),
-)  # fmt: skip
+    st.sampled_from(
+        [POLICY, replace(POLICY, train_window="6d", every="13trades"), replace(POLICY, every="31h", latency="0s")]
+    ),
+)
 def test_running_to_a_later_end_changes_nothing_before(
     bars: Mapping[str, Bars], end_minute: int, policy: RetrainPolicy
 ) -> None:

@@ -1,5 +1,6 @@
 """One group's models over time: learned, held, learned anew, each from what was known on the path it had made."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -150,7 +151,9 @@ class _Walk:
             trained = self.learn([path.one for path in self.paths], self._judged(cutoff_ms), known)
         except LockstepError as error:
             return replace(made, note=str(error), secs=perf_counter() - began)
-        made = replace(made, version=version_id(self.name, cutoff_ms), facts=dict(trained.facts))
+        made = replace(
+            made, version=version_id(self.name, cutoff_ms), facts=json.loads(json.dumps(dict(trained.facts)))
+        )
         self.versions.append(Version(made.version, holds_ms, trained))
         return replace(made, secs=perf_counter() - began)
 

@@ -2,24 +2,28 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.bars.moments import Moment
 from toolkit.bars.series import Bars, utc
 from toolkit.errors import InputError, UnknownNameError
+from toolkit.models.plan import models_asked, models_table, ranks, seen_by, walk_of
+from toolkit.models.walkforward import Reader
 from toolkit.portfolio.candidates import candidates_of
 from toolkit.portfolio.limits import Instrument, Limits, instruments_over, limits_over
-from toolkit.portfolio.loading import load_members
 from toolkit.portfolio.origin import UNKNOWN, Origin
 from toolkit.portfolio.planning import Wish, make_plan
 from toolkit.portfolio.rebalance import RebalancePolicy
 from toolkit.portfolio.result import PortfolioResult
 from toolkit.portfolio.schedule import check_weights
-from toolkit.portfolio.simulate import PortfolioRun, simulate
+from toolkit.portfolio.simulate import PortfolioRun, period_of, simulate
 from toolkit.portfolio.weights_caps import Caps
 from toolkit.portfolio.weights_file import WeightsFile
+
+if TYPE_CHECKING:
+    from toolkit.models.plan import Models
 
 CAPITAL = 100_000.0
 _T = TypeVar("_T")
@@ -40,6 +44,7 @@ def portfolio_backtest(
     top: int | None = None,
     by: str | None = None,
     min_trades: int | None = None,
+    models: "Models | None" = None,
     beside: bool = True,
     bars: Mapping[str, Bars] | None = None,
     db: Path | None = None,
@@ -66,6 +71,9 @@ def portfolio_backtest(
         from begins; unless given as the policy's lookback says, else with the sweep's period or a year before `start`.
     limits, instruments, capital : of the account; unless given the source's own, else `Limits()`, none and 100,000. A
         table is laid over the source's, name by name; `Limits` and an `Instrument` stand alone.
+    models : entries are judged by models: a `models.plan.ModelPlan` (they are learned again and again while the account
+        runs, from what was known then, beginning with nothing), or `Version`s by the name of a strategy or instance.
+        Unless given, those that a deployment names. The same account without them stands beside it as "no model".
     beside : also make the variants that stand beside it.
     bars : series in memory by symbol, instead of the store's. db, root : the bars database and the folder of the runs.
     strategies : modules that hold strategies, default as in pyproject.toml. accept_code : also take a deployment whose
@@ -89,15 +97,20 @@ def portfolio_backtest(
     kept = limits if isinstance(limits, Limits) else limits_over(found.limits, {} if limits is None else limits)
     venues = instruments_over(found.instruments, instruments or {})
     money = capital if capital is not None else found.capital or CAPITAL
-    loaded = load_members(
-        found.members, start=plan.load_ms, end=plan.end_ms, db=db, strategies=strategies, bars=bars, jobs=jobs,
-        progress=progress,
-    )  # fmt: skip
+    named = tuple(strategies) if strategies is not None else None
+    asked = models_asked(models, found.deployment)
+    reader = Reader(plan.load_ms, plan.end_ms, seen_by(asked, found.members), db, named, bars)
+    loaded = reader.load(found.members, jobs=jobs, progress=progress)
     schedules = plan.schedules(loaded, jobs=jobs, progress=progress)
+    span = period_of(loaded, plan.start_ms, plan.end_ms)
+    walk = None if asked is None else walk_of(asked, loaded, span, reader, jobs=jobs, progress=progress)
+    if ranks(asked) and kept.entry_order != "prediction":
+        kept = replace(kept, entry_order="prediction")
     if progress:
         print(f"{len(loaded):,} instances on one account", file=sys.stderr)
     run = simulate(
-        loaded, schedules.own, kept, capital=money, start_ms=plan.start_ms, end_ms=plan.end_ms, instruments=venues
+        loaded, schedules.own, kept, capital=money, start_ms=plan.start_ms, end_ms=plan.end_ms, instruments=venues,
+        judged=None if walk is None else walk.said.judged,
     )  # fmt: skip
     origin = found.origin
     if weights is not None and not isinstance(weights, str):
@@ -108,9 +121,11 @@ def portfolio_backtest(
         *_not_traded(venues, run),
         *_ends_before(plan.end_ms, run.end_ms),
         *schedules.notes,
+        *([] if walk is None else walk.notes()),
     ]
+    table = plan.table() | ({} if asked is None else {"models": models_table(asked)})
     return PortfolioResult(
-        run, schedules.own, kept, venues, schedules.others, origin, schedules.track, plan.table(), tuple(notes)
+        run, schedules.own, kept, venues, schedules.others, origin, schedules.track, table, tuple(notes), walk
     )
 
 

@@ -25,7 +25,7 @@ class Candidates:
 
     Attributes
     ----------
-    weights : by instance id.
+    weights : by instance id. deployment : where they are a deployment's.
     """
 
     members: tuple[Member, ...]
@@ -34,6 +34,7 @@ class Candidates:
     limits: Limits | None = None
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
     capital: float | None = None
+    deployment: Deployment | None = None
 
 
 def candidates_of(
@@ -154,5 +155,6 @@ def _of_deployment(deployment: Deployment) -> Candidates:
         source.combinations_tried, counts_from_ms=counts_ms,
     )  # fmt: skip
     return Candidates(
-        deployment.members, origin, deployment.weights, deployment.limits, deployment.instruments, deployment.capital
-    )
+        deployment.members, origin, deployment.weights, deployment.limits, deployment.instruments, deployment.capital,
+        deployment,
+    )  # fmt: skip

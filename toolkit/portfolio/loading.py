@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.analysis.history import Span, load_finer, require_traded
-from toolkit.bars.intervals import interval_ms
+from toolkit.bars.intervals import floor_ts, interval_ms
 from toolkit.bars.load import load_bars
 from toolkit.bars.moments import Moment, to_ms
 from toolkit.bars.series import Bars
@@ -20,6 +20,7 @@ from toolkit.engine.lookback import check_interval, history_start
 from toolkit.engine.run import Prepared, prepare
 from toolkit.engine.types import LegSignals
 from toolkit.errors import InputError, UnknownNameError
+from toolkit.models.features import features_start
 from toolkit.portfolio.members import Member, check_once, instance_of
 from toolkit.strategy import Strategy, get_strategy
 from toolkit.sweep.local import default_jobs
@@ -66,6 +67,7 @@ def load_members(
     db: Path | str | None = None,
     strategies: Iterable[str] | None = None,
     bars: Mapping[str, Bars] | None = None,
+    features: Iterable[str] = (),
     jobs: int | None = None,
     progress: bool = False,
 ) -> list[LoadedMember]:
@@ -81,6 +83,7 @@ def load_members(
     db : the database, `bars.duckdb` in the data folder unless named.
     strategies : modules that hold strategies, default as in pyproject.toml.
     bars : series in memory by symbol, instead of the store's.
+    features : what models see at an entry (`models.features`): the history that they need is loaded as well.
     jobs : threads, default the cores that this process may use. progress : say on stderr how far it is.
 
     Raises
@@ -94,11 +97,12 @@ def load_members(
         raise InputError(f"`jobs` must be at least 1, was {workers}")
     asked = _resolve(tuple(members), tuple(strategies) if strategies is not None else None)
     given = None if bars is None else {canonical_symbol(symbol): one for symbol, one in bars.items()}
+    seen = tuple(features)
     shown = Progress(len(asked), shown=progress, unit="instances")
     loaded: dict[int, LoadedMember] = {}
     with ThreadPoolExecutor(workers, thread_name_prefix="members") as pool:
         for group in _groups(asked):
-            for one, found in _Group(group, span, given).prepare(pool, shown):
+            for one, found in _Group(group, span, given, seen).prepare(pool, shown):
                 loaded[one.place] = LoadedMember(one.member, one.instance, found[0], found[1])
     shown.close()
     return [loaded[k] for k in range(len(asked))]
@@ -131,8 +135,11 @@ def _groups(asked: Sequence[_Asked]) -> list[list[_Asked]]:
 class _Group:
     """Members of one exchange, symbol and base name."""
 
-    def __init__(self, asked: Sequence[_Asked], span: Span, given: Mapping[str, Bars] | None) -> None:
+    def __init__(
+        self, asked: Sequence[_Asked], span: Span, given: Mapping[str, Bars] | None, features: tuple[str, ...]
+    ) -> None:
         self.asked = asked
+        self.features = features
         self.given = given
         first = asked[0].member
         self.symbol = first.symbol
@@ -197,14 +204,16 @@ class _Group:
         return sorted({name for one in self.asked for name in getattr(one.strategy, kind)})
 
     def _warmup_ms(self) -> int:
-        """How much history before the start the longest lookback of any member needs."""
+        """How much history before the start the longest lookback of any member, or of a feature, needs."""
         start_ms = self.span.start_ms
         if start_ms is None:
             return 0
         starts = []
         for one in self.asked:
             with _naming(one.instance):
-                starts.append(history_start(one.strategy, one.params, one.member.rules, one.member.interval, start_ms))
+                interval = one.member.interval
+                starts.append(history_start(one.strategy, one.params, one.member.rules, interval, start_ms))
+                starts.append(features_start(self.features, interval, floor_ts(start_ms, interval_ms(interval))))
         return start_ms - min(starts)
 
     def _events(self, batch: Sequence[_Asked]) -> list[Prepared]:

@@ -14,6 +14,7 @@ from toolkit.analysis.metrics import METRICS
 from toolkit.bars.series import Bars, utc
 from toolkit.engine.market import first_t
 from toolkit.engine.types import FINER_OPTIMISTIC, Policy
+from toolkit.models import tables as model_tables
 from toolkit.portfolio import frames
 from toolkit.portfolio.account import run_figures
 from toolkit.portfolio.books import Books, calendar_of, make_books
@@ -25,9 +26,10 @@ from toolkit.portfolio.schedule import WeightSchedule
 from toolkit.portfolio.simulate import PortfolioRun, simulate
 
 if TYPE_CHECKING:
+    from toolkit.models.walkforward import Walk
     from toolkit.portfolio.track import TrackRecord
 
-PORTFOLIO = "portfolio"
+PORTFOLIO, NO_MODEL = "portfolio", "no model"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,10 @@ class PortfolioResult:
         limits. They are run when they are first asked for.
     origin : where the candidates came from, and whether they were chosen on the days that they are tested on.
     track : the candidates' stand-alone record, None where it has not been made.
-    asked : how the weights were made, as JSON can hold it. notes : what a reader must know, one sentence each.
+    asked : how the weights and models were made, as JSON can hold it. notes : what a reader must know, one sentence
+        each.
+    models : what models said of the entries, None where none judged them. "no model" is then among the variants, which
+        all run without.
     """
 
     run: PortfolioRun = field(repr=False)
@@ -56,16 +61,20 @@ class PortfolioResult:
     track: "TrackRecord | None" = field(default=None, repr=False)
     asked: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    models: "Walk | None" = field(default=None, repr=False)
 
     @cached_property
     def trades(self) -> pl.DataFrame:
         """A row a trade; see `frames.trades_table`."""
-        return frames.trades_table(self.run)
+        table = frames.trades_table(self.run)
+        return table if self.models is None else model_tables.with_trades_said(table, self.run, self.models.said)
 
     @cached_property
     def signals(self) -> pl.DataFrame:
-        """A row an entry signal; see `frames.signals_table`."""
-        return frames.signals_table(self.run)
+        """A row an entry signal; see `frames.signals_table`, and `models.tables.with_signals_said` for two more columns
+        where models judged."""
+        table = frames.signals_table(self.run)
+        return table if self.models is None else model_tables.with_signals_said(table, self.run, self.models.said)
 
     @cached_property
     def orders(self) -> pl.DataFrame:
@@ -76,6 +85,23 @@ class PortfolioResult:
     def audit(self) -> pl.DataFrame:
         """A row a decision on an entry; see `frames.audit_table`."""
         return frames.audit_table(self.run)
+
+    @cached_property
+    def predictions(self) -> pl.DataFrame | None:
+        """A row a prediction; see `models.tables.predictions_table`. None where no model judged."""
+        return None if self.models is None else model_tables.predictions_table(self.run, self.models)
+
+    @cached_property
+    def model_versions(self) -> pl.DataFrame | None:
+        """A row a training; see `models.tables.versions_table`."""
+        return None if self.models is None else model_tables.versions_table(self.models)
+
+    @cached_property
+    def model_trades(self) -> pl.DataFrame | None:
+        """A row a trade that models let through; see `models.tables.model_trades_table`."""
+        if self.models is None:
+            return None
+        return model_tables.model_trades_table(self.run, self.models, self.schedule)
 
     @cached_property
     def equity(self) -> pl.DataFrame:
@@ -136,9 +162,11 @@ class PortfolioResult:
         """The portfolio and what stands beside it, by name; the others are simulated here."""
         own = {name: self.metrics[name] for name in METRICS}
         found = {PORTFOLIO: Variant(own, self.equity)}
-        for name, schedule in self.others.items():
-            if _same(schedule, self.schedule):
-                found[name] = found[PORTFOLIO]
+        plain = self.others if self.models is None else {NO_MODEL: self.schedule, **self.others}
+        for name, schedule in plain.items():
+            same = PORTFOLIO if self.models is None else NO_MODEL
+            if same in found and _same(schedule, self.schedule):
+                found[name] = found[same]
                 continue
             run = self._simulated(schedule)
             equity = frames.equity_table(run)
@@ -252,13 +280,15 @@ class PortfolioResult:
                 policy = int(Policy.OPTIMISTIC if best else Policy.PESSIMISTIC)
             prepared = replace(loaded.prepared, rules=rules._replace(policy=policy))
             members.append(replace(loaded, prepared=prepared))
-        return self._simulated(self.schedule, members)
+        return self._simulated(self.schedule, members, None if self.models is None else self.models.said.judged)
 
-    def _simulated(self, schedule: WeightSchedule, members: Any = None) -> PortfolioRun:
+    def _simulated(self, schedule: WeightSchedule, members: Any = None, judged: Any = None) -> PortfolioRun:
+        """The same account with other weights, other members or with models: none judge unless they are given."""
         run = self.run
         return simulate(
             members or run.members, schedule, self.limits,
             capital=run.capital, start_ms=run.start_ms, end_ms=run.end_ms, instruments=self.instruments,
+            judged=judged,
         )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from toolkit.portfolio.result import PortfolioResult
 
 RESULTS_FILE = "results.json"
+_ALSO_CSV = ("audit", "predictions", "model_versions", "model_trades")
 
 
 def save(result: "PortfolioResult", root: Path | None = None, *, factors: bool = True) -> Path:
@@ -28,7 +29,7 @@ def save(result: "PortfolioResult", root: Path | None = None, *, factors: bool =
     with RunWriter("portfolio", result.config, root=root) as writer:
         _write_trades(result, writer)
         for name, frame in _tables(result).items():
-            writer.write_frame(name, frame, csv=name == "audit")
+            writer.write_frame(name, frame, csv=name in _ALSO_CSV)
         if factors:
             writer.write_frame("factors", result.factors(), csv=True)
         results = summary.results_of(result, writer.run_id)
@@ -51,7 +52,10 @@ def _write_trades(result: "PortfolioResult", writer: RunWriter) -> None:
 
 
 def _tables(result: "PortfolioResult") -> dict[str, pl.DataFrame]:
-    return {
+    said = {
+        "predictions": result.predictions, "model_versions": result.model_versions, "model_trades": result.model_trades,
+    }  # fmt: skip
+    return {name: table for name, table in said.items() if table is not None} | {
         "signals": result.signals,
         "orders": result.orders,
         "audit": result.audit,

@@ -93,7 +93,7 @@ def simulate(
             raise InputError(f"a portfolio must name each instance once, {first} is there twice")
     weights = schedule.of(ids)
     places, place_of = _places(members)
-    start, end = _period(members, start_ms, end_ms)
+    start, end = period_of(members, start_ms, end_ms)
     seats = _seats(members, place_of, start, instruments or {}, judged or {})
     run = run_account(
         places, seats, (weights.effective_ms, weights.weights), limits.rates(), float(capital), (start, end), acts
@@ -180,8 +180,8 @@ def _numbers(names: Sequence[str]) -> dict[str, int]:
     return {name: k for k, name in enumerate(dict.fromkeys(names))}
 
 
-def _period(members: Sequence[LoadedMember], start_ms: int | None, end_ms: int | None) -> tuple[int, int]:
-    """First moment and last close, over all members unless they are given."""
+def period_of(members: Sequence[LoadedMember], start_ms: int | None, end_ms: int | None) -> tuple[int, int]:
+    """First moment and last close of an account, over all members unless they are given."""
     steps = [one.bars.base.interval_ms for one in members]
     first = min(one.prepared.start_t * step for one, step in zip(members, steps, strict=True))
     last = max(int(one.bars.base.ts[-1]) + step for one, step in zip(members, steps, strict=True))

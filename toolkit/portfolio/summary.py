@@ -41,6 +41,7 @@ def results_of(result: "PortfolioResult", run_id: str) -> dict[str, Any]:
         "never_traded": never_traded(result),
         "combinations_tried": result.origin.combinations_tried,
         "in_sample": in_sample(result),
+        "models": models(result),
         "notes": list(result.notes),
         "config": result.config,
     }
@@ -73,6 +74,15 @@ def strategies(result: "PortfolioResult") -> list[dict[str, Any]]:
     counts = pl.Series("strategy", of_member).value_counts().rename({"count": "instances"})
     table = group_figures(result, "strategy", of_member).join(counts, on="strategy", how="left")
     return table.sort("pnl", "strategy", descending=[True, False]).select("strategy", "instances", *_GROUP).to_dicts()
+
+
+def models(result: "PortfolioResult") -> list[dict[str, Any]] | None:
+    """A row a group: its versions, and what it said of its members' own signals; None where no model judged."""
+    if result.models is None:
+        return None
+    from toolkit.models.tables import groups_table
+
+    return groups_table(result.models, result.predictions).to_dicts()
 
 
 def instance_metrics(result: "PortfolioResult") -> pl.DataFrame:

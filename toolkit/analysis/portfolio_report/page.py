@@ -13,6 +13,7 @@ from toolkit.analysis.portfolio_report.conditions import conditions
 from toolkit.analysis.portfolio_report.costs import costs
 from toolkit.analysis.portfolio_report.equity import day_labels, equity, exposure
 from toolkit.analysis.portfolio_report.members import correlations, strategies
+from toolkit.analysis.portfolio_report.models import models
 from toolkit.analysis.portfolio_report.overview import banners, overview
 from toolkit.analysis.portfolio_report.periods import distribution, periods
 from toolkit.analysis.portfolio_report.source import Source, read_source
@@ -21,7 +22,7 @@ from toolkit.analysis.runs import durable
 from toolkit.errors import RunError
 
 _SECTIONS = (
-    overview, equity, periods, distribution, exposure, strategies, correlations, excursions, conditions, costs,
+    overview, equity, periods, distribution, exposure, strategies, models, correlations, excursions, conditions, costs,
     compliance, trade_list, configuration,
 )  # fmt: skip
 _DIGITS = 10
@@ -56,7 +57,7 @@ def write_page(path: Path, page: str) -> Path:
 def render(source: Source) -> str:
     """The page's HTML."""
     return draw(
-        [make(source) for make in _SECTIONS],
+        [section for make in _SECTIONS if (section := make(source)) is not None],
         title=source.title,
         subtitle=_subtitle(source),
         banners=list(banners(source)),

@@ -13,7 +13,7 @@ from toolkit.analysis.frames import TIME, TRADE_COLUMNS
 from toolkit.analysis.runs import Run
 from toolkit.errors import RunError
 
-_TABLES = ("equity", "variants", "instance_returns", "audit", "weights", "trade_bars", "closes")
+_TABLES = ("equity", "variants", "instance_returns", "audit", "weights", "trade_bars", "closes", "model_versions")
 _TEXTS = {
     "trade_id", "strategy", "instance", "params", "symbol", "interval", "side", "exit_reason", "model_version",
     "deployment", "run_id",
