@@ -21,7 +21,7 @@ FIRST_DAY = 19_000
 FIRST_MS = FIRST_DAY * DAY_MS
 HOURS_A_REGIME = 60
 HOLD_HOURS = 4
-SIGMA, DRIFT = 0.004, 0.0012
+SIGMA, DRIFT = 0.006, 0.0004
 SYMBOLS = ("AAA/USDT", "BBB/USDT", "CCC/USDT")
 # The first tells the regime, the others nothing.
 FEATURES = ("volume_ratio(10)", "rsi(10)", "zscore(30)", "minutes_since_midnight", "side", "stop_distance")
@@ -32,7 +32,7 @@ class Params(NamedTuple):
     every: int = 3  # hours from one entry to the next that is possible
 
 
-@strategy(intervals=("1h",), lookback=1)
+@strategy(intervals=("1h",), lookback=lambda p: 1)
 def planted_regime(bars: Bars, p: Params) -> Signals:
     """Buys every few hours whatever happens: right in one regime, wrong in the other."""
     enter = (bars.ts // HOUR_MS) % p.every == 0

@@ -63,9 +63,10 @@ class Earned:
 
 @dataclass(frozen=True, eq=False)
 class Period:
-    """Members that begin flat at `span_ms[0]` and have no bar that closes after `span_ms[1]`."""
+    """Members and their ids, beginning flat at `span_ms[0]` and without any bar that closes after `span_ms[1]`."""
 
     members: tuple[LoadedMember, ...]
+    ids: tuple[str, ...]
     span_ms: tuple[int, int]
 
     @property
@@ -81,13 +82,17 @@ def period(loaded: Sequence[LoadedMember], start_ms: int, end_ms: int) -> Period
     """The members over `[start_ms, end_ms)`; `InputError` where the period is empty."""
     if start_ms >= end_ms:
         raise InputError(f"a period must end after it begins, was {start_ms} to {end_ms} (epoch ms)")
-    return Period(tuple(until(begun(one, start_ms), end_ms) for one in loaded), (start_ms, end_ms))
+    ids = tuple(one.instance.id for one in loaded)
+    return Period(tuple(until(begun(one, start_ms), end_ms) for one in loaded), ids, (start_ms, end_ms))
 
 
 def paths(over: Period, said: Said | None = None) -> list[EngineRun | None]:
     """Each member's run by itself with what is said of its raw entries; None where it has no bars in the period."""
     said = said or {}
-    return [resimulate(one, said.get(one.instance.id)) if _trades(one) else None for one in over.members]
+    return [
+        resimulate(one, said.get(name)) if _trades(one) else None
+        for one, name in zip(over.members, over.ids, strict=True)
+    ]
 
 
 def earned(over: Period, said: Said | None = None, runs: Sequence[EngineRun | None] | None = None) -> Earned:
@@ -97,9 +102,10 @@ def earned(over: Period, said: Said | None = None, runs: Sequence[EngineRun | No
     """
     said = said or {}
     trades = []
-    for one, run in zip(over.members, paths(over, said) if runs is None else runs, strict=True):
+    made = paths(over, said) if runs is None else runs
+    for one, name, run in zip(over.members, over.ids, made, strict=True):
         found = np.zeros(0, TRADE) if run is None else run.trades
-        trades.append(_scaled(found, scales_at(one, said.get(one.instance.id), found["signal_t"], found["side"])))
+        trades.append(_scaled(found, scales_at(one, said.get(name), found["signal_t"], found["side"])))
     return _earned(over, trades)
 
 
@@ -125,7 +131,7 @@ def earned_in_slots(over: Period, slots: int, said: Said | None = None, *, by_pr
             judged={name: said[name] for name in ids if name in said} if said else None,
         )  # fmt: skip
         by_id = {one.instance.id: run.trades[run.trade_member == k] for k, one in enumerate(run.members)}
-    return _earned(over, [by_id.get(one.instance.id, np.zeros(0, TRADE)) for one in over.members])
+    return _earned(over, [by_id.get(name, np.zeros(0, TRADE)) for name in over.ids])
 
 
 def _trades(one: LoadedMember) -> bool:

@@ -37,7 +37,7 @@ class Comparison:
     low, high : `level` interval of the difference by the stationary bootstrap; NaN for fewer than 20 days.
     p_value : how often models on permuted labels made as large a difference, (1 + k) / (1 + permutations); NaN without.
     permuted_mean, permuted_high : the mean and the 95 % quantile of what those made; NaN without.
-    deflated_sharpe : probability that the true Sharpe ratio after is above 0, given that the best of `trials` was taken.
+    deflated_sharpe : probability that the Sharpe ratio after is more than the best of `trials` shows by luck.
     days : days compared.
     """
 
