@@ -16,6 +16,7 @@ from toolkit.errors import InputError
 from toolkit.models.applying import Application
 from toolkit.models.features import entries_of, feature_values
 from toolkit.models.judging import resimulate
+from toolkit.models.panel import Panel
 from toolkit.models.paths import outcomes, until
 from toolkit.models.plan import ModelPlan
 from toolkit.models.trained import Trained
@@ -83,8 +84,10 @@ class DirectionLearner:
 
     threshold: float = 0.5
 
+    features: tuple[str, ...] = FEATURES
+
     def __call__(
-        self, loaded: Sequence[LoadedMember], judged: Mapping[str, Mapping[int, Judged]], known: Known
+        self, loaded: Sequence[LoadedMember], judged: Mapping[str, Mapping[int, Judged]], known: Known, panel: Panel
     ) -> Trained:
         x, won = known_rows(loaded, judged, known)
         if won.all() or not won.any():

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.models.stand_in import DirectionLearner, Strict, first_ms, known_rows, members, minutes
+from tests.models.stand_in import FEATURES, DirectionLearner, Strict, first_ms, known_rows, members, minutes
 from toolkit.bars.intervals import DAY_MS, HOUR_MS
 from toolkit.bars.series import Bars
 from toolkit.engine.types import ACCEPTED, VETOED
 from toolkit.errors import InputError
 from toolkit.models.judging import NO_VERSION, judge, resimulate
+from toolkit.models.panel import Panel
 from toolkit.models.paths import NEVER, MemberPath, begun, outcomes, until
 from toolkit.models.retraining import RetrainPolicy, due_ms
 from toolkit.models.walking import GroupWalk, Known, walk_group
@@ -119,7 +120,7 @@ def test_outcomes_of_accepted_and_refused_are_of_the_same_trades(loaded: list[Lo
     # Refused everywhere and without a timeout: the same raw entries, each with its shadow.
     refused = {
         side: says._replace(verdicts=np.full(len(says.verdicts), VETOED, np.uint8))
-        for side, says in MemberPath(one, 0).judged([]).items()
+        for side, says in MemberPath(one, []).judged([]).items()
     }
     shadows = outcomes(one, resimulate(one, refused))
     both = dict(
@@ -175,12 +176,14 @@ def test_each_cut_off_is_where_its_clock_came_due_on_the_final_path(
 class Recorder:
     """What each training was shown."""
 
+    features = FEATURES
+
     def __init__(self) -> None:
         self.rows: list[int] = []
 
-    def __call__(self, loaded: Sequence[LoadedMember], judged: Any, known: Known) -> Any:
+    def __call__(self, loaded: Sequence[LoadedMember], judged: Any, known: Known, panel: Panel) -> Any:
         self.rows.append(len(known_rows(loaded, judged, known)[1]))
-        return DirectionLearner()(loaded, judged, known)
+        return DirectionLearner()(loaded, judged, known, panel)
 
 
 def test_a_window_forgets_what_is_older(bars: Mapping[str, Bars]) -> None:
@@ -211,10 +214,10 @@ def test_too_few_and_one_class_leave_a_note_and_the_version_before(bars: Mapping
     assert not found.trainings[-1].note
 
     class OneClass(DirectionLearner):
-        def __call__(self, loaded: Any, judged: Any, known: Known) -> Any:
+        def __call__(self, loaded: Any, judged: Any, known: Known, panel: Panel) -> Any:
             if known.until_ms > first_ms(bars, 14):
                 raise InputError("all rows are of one class")
-            return super().__call__(loaded, judged, known)
+            return super().__call__(loaded, judged, known, panel)
 
     found = walk(bars, RetrainPolicy("2d", min_trades=80), learn=OneClass())
     assert [one.note for one in found.trainings][-1] == "all rows are of one class"

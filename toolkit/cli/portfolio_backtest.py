@@ -9,6 +9,7 @@ import typer
 from toolkit.cli.caps import CapFamily, CapInstance, CapStrategy, CapSymbol
 from toolkit.cli.machine import print_json
 from toolkit.cli.pairs import pairs
+from toolkit.cli.retrain import Every, Latency, Window, model_plan
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,14 +54,26 @@ def backtest(
     instrument: Annotated[Several, typer.Option("--instrument", help="BTC/USDT,lot_step=0.001,market=spot.")] = None,
     top: Annotated[int | None, typer.Option(help="How many of the sweep's best are candidates.")] = None,
     by: Annotated[str | None, typer.Option(help="Metric that says which are the sweep's best.")] = None,
-    min_trades: Annotated[int | None, typer.Option(help="Fewest closed trades of a sweep's best.")] = None,
+    min_trades: Annotated[
+        int | None,
+        typer.Option(help="Fewest closed trades of a sweep's best; with --model, fewest known outcomes to learn from."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Entries are judged by models of this recipe.toml (or experiment's run).")
+    ] = None,
+    model_per: Annotated[
+        str | None, typer.Option(help="What shares a model: strategy, instance, all; default: strategy.")
+    ] = None,
+    retrain_every: Every = None,
+    train_window: Window = None,
+    train_latency: Latency = None,
     accept_code: Annotated[
         bool, typer.Option("--accept-code", help="Also a deployment whose strategies' code has changed.")
     ] = False,
     factors: Annotated[bool, typer.Option(help="Write factor values at the entries.")] = True,
     save: Annotated[bool, typer.Option(help="Write the run folder.")] = True,
     out: Annotated[Path | None, typer.Option(help="Folder of the runs; default: in the data folder.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Threads; default: every core.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Threads, and processes that learn; default: every core.")] = None,
     db: Annotated[Path | None, typer.Option(help="Bars database; default: in the data folder.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -73,6 +86,12 @@ def backtest(
 
     Example: toolkit portfolio backtest latest --start 2023-01-01 --rebalance 7d --lookback 90d --select "expectancy > 0
     and weeks_profitable > 0.5" --method hrp --rebalance-latency 10m --limits limits.toml
+
+    With --model a model is learned for each strategy while the account runs, from nothing but what was known then; the
+    account without models stands beside it.
+
+    Example: toolkit portfolio backtest latest --start 2023-01-01 --model recipe.toml --retrain-every 30trades
+    --min-trades 100 --train-window 180d --train-latency 10m
     """
     from toolkit.portfolio.backtest import portfolio_backtest
     from toolkit.portfolio.weights_caps import Caps
@@ -84,11 +103,16 @@ def backtest(
     }  # fmt: skip
     how = {"lookback": lookback, "method": method, "rebalance_latency": rebalance_latency}
     policy = _policy(rebalance, chosen, how, caps)
+    plan = model_plan(model, model_per, (retrain_every, min_trades, train_window, train_latency))
+    if plan is not None and min_trades is not None:
+        text = "outcomes that a model is first learned from; a sweep's rows are chosen by the sweep's own"
+        print(f"--min-trades {min_trades}: {text}", file=sys.stderr)
+        min_trades = None
     asked_limits, venues = _limits(limits, limit or [], instrument or [])
     result = portfolio_backtest(
         source, start=start, end=end, weights=_weights(weights), policy=policy, caps=caps, learn_from=learn_from,
         limits=asked_limits, instruments=venues, capital=capital, top=top, by=by, min_trades=min_trades, db=db,
-        accept_code=accept_code, jobs=jobs, progress=True,
+        models=plan, accept_code=accept_code, jobs=jobs, progress=True,
     )  # fmt: skip
     folder = result.save(out, factors=factors) if save else None
     if json_:
@@ -168,7 +192,7 @@ def _print(result: "PortfolioResult", folder: Path | None) -> None:
         print(f"{label(name):<24}" + "".join(f"{cell:>14}" for cell in cells))
     held = {name: figure(name, result.metrics[name]) for name in ("buy_and_hold_return", "buy_and_hold_max_drawdown")}
     print(f"\nbuy and hold: {held['buy_and_hold_return']}, max drawdown {held['buy_and_hold_max_drawdown']}")
-    for line in _account_lines(result):
+    for line in [*_account_lines(result), *_model_lines(result)]:
         print(line)
     print(f"{result.origin.combinations_tried:,} combinations tried; the best of many is luck in part")
     if summary.in_sample(result):
@@ -200,6 +224,21 @@ def _account_lines(result: "PortfolioResult") -> list[str]:
     lines += [f"never traded: {len(idle)}, {_some(idle)}"] if idle else []
     ended = [f"{row['instance']} ({row['last']})" for row in summary.ended_early(result)]
     lines += [f"bars end early: {len(ended)}, {_some(ended)}"] if ended else []
+    return lines
+
+
+def _model_lines(result: "PortfolioResult") -> list[str]:
+    """What the models of each group did."""
+    from toolkit.portfolio import summary
+
+    lines = []
+    for row in summary.models(result) or []:
+        means = {"taken": row["return_taken"], "refused": row["return_refused"]}
+        said = ", ".join(f"{name} {mean:+.3%}" for name, mean in means.items() if mean is not None)
+        refused = f"{row['vetoed']:,} of {row['judged']:,} judged signals refused"
+        lines.append(
+            f"models of {row['group']}: {row['versions']} versions, {refused}{said and '; mean return ' + said}"
+        )
     return lines
 
 

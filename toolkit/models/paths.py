@@ -1,6 +1,6 @@
 """A member's own path with models in the loop, taken further and further as versions come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,10 +8,10 @@ import numpy as np
 from toolkit.engine.run import EngineRun, Prepared
 from toolkit.engine.shadow import shadow_trades
 from toolkit.engine.types import ACCEPTED, SHORT, SIGNAL, TRADE, Judged
-from toolkit.models.features import entries_of, feature_values
 from toolkit.models.judging import NO_VERSION, Predicted, Version, apply, resimulate
+from toolkit.models.panel import Seen
 from toolkit.portfolio.loading import LoadedMember
-from toolkit.types import FloatArray, IntArray, Records
+from toolkit.types import IntArray, Records
 
 NEVER = np.iinfo(np.int64).max
 _NOTIONAL = 1.0
@@ -70,14 +70,13 @@ def _keys(t: IntArray, side: IntArray) -> IntArray:
 class MemberPath:
     """One member from the start of the period on, each raw entry predicted once by the version that holds there."""
 
-    def __init__(self, one: LoadedMember, start_ms: int) -> None:
-        self.one = begun(one, start_ms)
-        legs, base_ms = self.one.prepared.legs, one.bars.base.interval_ms
-        self._start_ms = start_ms
-        self._moments = {side: (leg.entry_t + 1) * base_ms for side, leg in legs.items()}
+    def __init__(self, one: LoadedMember, seen: Iterable[Seen]) -> None:
+        """`one` has begun (`begun`); `seen` are its legs, with the features of the period's raw entries."""
+        self.one = one
+        self._seen = {leg.side: leg for leg in seen}
+        legs = one.prepared.legs
         self._predictions = {side: np.full(len(leg.entry_t), np.nan) for side, leg in legs.items()}
         self._versions = {side: np.full(len(leg.entry_t), NO_VERSION, np.int64) for side, leg in legs.items()}
-        self._features: dict[int, tuple[tuple[str, ...], FloatArray]] = {}
         # What would have become of an entry does not depend on the path: it is followed once.
         self._shadows = {side: np.zeros(len(leg.entry_t), TRADE) for side, leg in legs.items()}
         self._followed = {side: np.zeros(len(leg.entry_t), np.bool_) for side, leg in legs.items()}
@@ -85,18 +84,18 @@ class MemberPath:
     def predict(self, versions: Sequence[Version], end_ms: int) -> None:
         """Predict the raw entries up to `end_ms` that are not predicted by the version that holds there."""
         starts = [version.from_ms for version in versions]
-        for side, moments in self._moments.items():
-            holds = np.searchsorted(starts, moments, side="right") - 1
-            new = (moments <= end_ms) & (holds != self._versions[side]) & (moments >= self._start_ms)
+        for side, leg in self._seen.items():
+            entries = np.arange(leg.first, leg.first + len(leg.ts))
+            holds = np.searchsorted(starts, leg.ts, side="right") - 1
+            new = (leg.ts <= end_ms) & (holds != self._versions[side][entries])
             for number in np.unique(holds[new]).tolist():
                 mine = np.flatnonzero(new & (holds == number))
-                trained = versions[number].trained
-                self._predictions[side][mine] = trained.predict(self._x(side, trained.features)[mine])
-                self._versions[side][mine] = number
+                self._predictions[side][entries[mine]] = versions[number].trained.predict(leg.x[mine])
+                self._versions[side][entries[mine]] = number
 
     def judged(self, versions: Sequence[Version]) -> dict[int, Judged]:
         """What the versions say; entries that are not predicted yet are taken."""
-        predicted = {side: Predicted(self._predictions[side], self._versions[side]) for side in self._moments}
+        predicted = {side: Predicted(self._predictions[side], said) for side, said in self._versions.items()}
         return apply(predicted, [version.trained.application for version in versions])
 
     def outcomes(self, judged: Mapping[int, Judged], end_ms: int) -> Outcomes:
@@ -106,14 +105,6 @@ class MemberPath:
             return Outcomes(np.zeros(0, SIGNAL), np.zeros(0, TRADE), np.zeros(0, np.int64))
         run = resimulate(cut, judged, _NOTIONAL)
         return outcomes(self.one, run, self._shadows_of(run.signals))
-
-    def _x(self, side: int, features: tuple[str, ...]) -> FloatArray:
-        known = self._features.get(side)
-        if known is None or known[0] != features:
-            p = self.one.prepared
-            entries = entries_of(self.one.bars, p.legs[side], p.rules, side)
-            known = self._features[side] = (features, feature_values(self.one.bars, entries, features))
-        return known[1]
 
     def _shadows_of(self, signals: Records) -> Records:
         p, found = self.one.prepared, np.zeros(len(signals), TRADE)

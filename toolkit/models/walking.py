@@ -13,7 +13,8 @@ from toolkit.bars.intervals import DAY_MS
 from toolkit.engine.types import Judged
 from toolkit.errors import LockstepError
 from toolkit.models.judging import Version
-from toolkit.models.paths import MemberPath
+from toolkit.models.panel import Panel, make_panel
+from toolkit.models.paths import MemberPath, begun
 from toolkit.models.retraining import RetrainPolicy, due_ms
 from toolkit.models.trained import Trained
 from toolkit.portfolio.loading import LoadedMember
@@ -32,15 +33,23 @@ class Known:
 
 
 class Learn(Protocol):
-    """How a version is learned."""
+    """How a version is learned; `features` are what it is given of each raw entry."""
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
 
     def __call__(
-        self, loaded: Sequence[LoadedMember], judged: Mapping[str, Mapping[int, Judged]], known: Known
+        self,
+        loaded: Sequence[LoadedMember],
+        judged: Mapping[str, Mapping[int, Judged]],
+        known: Known,
+        panel: Panel,
     ) -> Trained:
-        """A model of the members' own path, `judged` being the models that held on it.
+        """A model of the members' own path, `judged` being what the models that held on it said.
 
-        Bars and signals after `known.until_ms` are there and must not be looked at. `LockstepError` where nothing can
-        be learned (one class only, too few rows): the version before goes on.
+        `panel` has the features of every raw entry. Bars, signals and entries after `known.until_ms` are there and must
+        not be looked at. `LockstepError` where nothing can be learned (one class only, too few rows): the version
+        before goes on.
         """
         ...
 
@@ -106,7 +115,11 @@ class _Walk:
     ) -> None:
         self.name, self.policy, self.learn = name, policy, learn
         self.start_ms, self.end_ms = span_ms
-        self.paths = [MemberPath(one, self.start_ms) for one in loaded]
+        self.members = [begun(one, self.start_ms) for one in loaded]
+        self.panel = make_panel(self.members, learn.features, span_ms)
+        self.paths = [
+            MemberPath(one, [leg for leg in self.panel.legs if leg.instance == one.instance.id]) for one in self.members
+        ]
         self.versions: list[Version] = []
         self.trainings: list[Training] = []
         self._stretch_ms = _FIRST_STRETCH_MS
@@ -148,7 +161,7 @@ class _Walk:
             return replace(made, note=f"{rows} outcomes are known in the training window, {least} are needed")
         began = perf_counter()
         try:
-            trained = self.learn([path.one for path in self.paths], self._judged(cutoff_ms), known)
+            trained = self.learn(self.members, self._judged(cutoff_ms), known, self.panel)
         except LockstepError as error:
             return replace(made, note=str(error), secs=perf_counter() - began)
         made = replace(
