@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.models.backends.base import Budget, TrainingSet
-from toolkit.models.workers.environments import Environment, environment, ready_environment
+from toolkit.models.workers.environments import check_versions, environment, ready_environment
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.files import ModelFiles, read_model_files
 from toolkit.models.workers.fitting import FitRequest, fit_in_worker
@@ -27,12 +27,14 @@ class RemoteModel:
     """A model that another library's worker fitted and predicts with.
 
     `facts` has the settings, the leaderboard, the chosen model with its parameters, the versions it was pickled under,
-    and `batch_rows`: how many rows the worker may see at once without a row's value depending on the others.
+    and `batch_rows`: how many rows the worker may see at once without a row's value depending on the others. `timings`
+    are of the fit that was made here; they are not kept, so that equal models are equal files.
     """
 
     library: Library
     files: ModelFiles
     facts: Mapping[str, Any]
+    timings: Mapping[str, Any] = field(default_factory=dict)
 
     def predict(self, x: FloatArray) -> FloatArray:
         """float64[n]; `WorkerError` where the worker does not answer."""
@@ -42,8 +44,8 @@ class RemoteModel:
         """The same with a deadline (None = the worker's own). A worker that is only late goes on, so that the next
         question finds it started; see `warm`.
         """
-        asked = Asked(self.files, x, int(self.facts["batch_rows"]))
-        return resident(_fitting_environment(self)).predict(asked, secs)
+        asked = Asked(self.files, x, self.facts["batch_rows"], self.facts["versions"])
+        return resident(self.library).predict(asked, secs)
 
     def warm(self) -> None:
         """Start the worker and let it load the model, seconds before the first question that has a deadline."""
@@ -57,23 +59,17 @@ class RemoteModel:
         (folder / FACTS).write_text(json.dumps(saved, indent=1))
 
     def describe(self) -> Mapping[str, Any]:
-        """Library, settings, chosen model and its parameters, leaderboard, versions, seconds, checksums."""
+        """Library, settings, chosen model and its parameters, leaderboard, versions, checksums."""
         return {"kind": self.library.name, **self.facts, "checksums": self.files.checksums}
 
 
-@dataclass(frozen=True)
 class RemoteBackend:
     """A library behind the contract of every way of learning."""
 
-    library: Library
-
-    @property
-    def name(self) -> str:
-        return self.library.name
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return self.library.settings
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.name = library.name
+        self.settings = library.settings
 
     def fit(self, data: TrainingSet, budget: Budget, settings: Mapping[str, Any]) -> RemoteModel:
         """A model of the data. `budget.max_secs` is a hard limit (an hour without one), `max_trials` caps the setting
@@ -85,10 +81,11 @@ class RemoteBackend:
         trials = int(used.get("trials", 0))
         if budget.max_trials is not None:
             trials = min(trials, budget.max_trials)
-        asked = FitRequest(used, budget.seed, trials, budget.max_secs)
-        fitted = fit_in_worker(place, data, asked, resident(place))
+        # Libraries keep their seeds in 31 bits.
+        asked = FitRequest(used, budget.seed % 2**31, trials, budget.max_secs)
+        fitted = fit_in_worker(place, data, asked, resident(self.library))
         facts = {"settings": used, "seed": budget.seed, "trials": trials, "features": list(data.features)}
-        return RemoteModel(self.library, fitted.files, {**facts, **fitted.facts})
+        return RemoteModel(self.library, fitted.files, {**facts, **fitted.facts}, fitted.timings)
 
     def load(self, folder: Path) -> RemoteModel:
         """A model from its folder: only with every checksum right, and for an environment of the same versions."""
@@ -96,17 +93,20 @@ class RemoteBackend:
         try:
             saved = json.loads((folder / FACTS).read_text())
             facts, checksums, library = saved["facts"], saved["checksums"], saved["library"]
-            batch_rows = facts["batch_rows"]
+            batch_rows, _ = facts["batch_rows"], dict(facts["versions"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WorkerError(f"{whose} has no readable {FACTS} ({error}); train it again") from None
         if library != self.name or not isinstance(batch_rows, int) or batch_rows < 1:
             raise WorkerError(f"{whose} is one of {library!r} or has no `batch_rows` of 1 or more; train it again")
-        files = read_model_files(folder / FILES, whose)
+        try:
+            files = read_model_files(folder / FILES, whose)
+        except WorkerError as error:
+            raise WorkerError(f"{error}; train it again") from None
         if files.checksums != checksums:
             raise WorkerError(f"{whose} has files whose checksums are not those of its {FACTS}; train it again")
-        model = RemoteModel(self.library, files, facts)
-        _fitting_environment(model)
-        return model
+        place = ready_environment(self.library)
+        check_versions(place, facts["versions"], place.versions)
+        return RemoteModel(self.library, files, facts)
 
 
 def installed_backends() -> dict[str, RemoteBackend]:
@@ -140,18 +140,3 @@ def check_settings(library: Library, settings: Mapping[str, Any]) -> None:
             raise InputError(
                 f"`{name}` of {library.name} must be a whole number from {library.least[name]} up, was {value!r}"
             )
-
-
-def _fitting_environment(model: RemoteModel) -> Environment:
-    """The environment, if it has the versions under which the model was pickled."""
-    place = ready_environment(model.library)
-    made, there = dict(model.facts.get("versions") or {}), place.versions
-    differ = [
-        f"{name} {made[name]} and not {there.get(name)}" for name in sorted(made) if made[name] != there.get(name)
-    ]
-    if differ:
-        raise WorkerError(
-            f"the {model.library.title} model was made under {', '.join(differ)}; a pickle is read by the versions "
-            f"that wrote it alone: train it again, or restore that environment"
-        )
-    return place

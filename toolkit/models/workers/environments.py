@@ -78,3 +78,15 @@ def ready_environment(library: Library) -> Environment:
 def lock_digest(library: Library) -> str:
     """sha256 (hex) of the lock file."""
     return hashlib.sha256(library.lock.read_bytes()).hexdigest()
+
+
+def check_versions(place: Environment, made: Mapping[str, str], there: Mapping[str, str]) -> None:
+    """`WorkerError` where a model was made under other versions than there are: they alone read its pickles."""
+    differ = [
+        f"{name} {made[name]} and not {there.get(name)}" for name in sorted(made) if made[name] != there.get(name)
+    ]
+    if differ:
+        raise WorkerError(
+            f"the {place.library.title} model was made under {', '.join(differ)}, its files are read by those versions "
+            f"alone; train it again, or bring that environment back"
+        )

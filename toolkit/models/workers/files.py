@@ -40,13 +40,11 @@ class ModelFiles:
             path.write_bytes(content)
 
 
-def read_model_files(folder: Path, whose: str) -> ModelFiles:
+def read_model_files(folder: Path, what: str) -> ModelFiles:
     """The files of a model's folder, each as its manifest says, no more and no less."""
-    manifest = _manifest(folder, whose)
+    manifest = _manifest(folder, what)
     if manifest.get("contract") != CONTRACT:
-        raise WorkerError(
-            f"{whose} left a model of contract {manifest.get('contract')!r}, this is {CONTRACT}; make it anew"
-        )
+        raise WorkerError(f"{what} is of contract {manifest.get('contract')!r} and this is {CONTRACT}")
     names = manifest["files"]
     there = {
         path.relative_to(folder).as_posix()
@@ -55,23 +53,23 @@ def read_model_files(folder: Path, whose: str) -> ModelFiles:
     }  # fmt: skip
     if there != {*names, MANIFEST}:
         odd = sorted(there ^ {*names, MANIFEST})
-        raise WorkerError(f"{whose} left a model whose manifest and files differ: {', '.join(odd[:5])}")
+        raise WorkerError(f"{what} has other files than its manifest says: {', '.join(odd[:5])}")
     contents = {}
     for name in sorted(there):
         path = folder / name
         if path.is_symlink() or ".." in PurePosixPath(name).parts:
-            raise WorkerError(f"{whose} left a model with {name!r}, which leads out of its folder")
+            raise WorkerError(f"{what} has a file {name!r} that leads out of its folder")
         contents[name] = path.read_bytes()
         if name != MANIFEST and hashlib.sha256(contents[name]).hexdigest() != names[name]:
-            raise WorkerError(f"{whose} left a model whose file {name!r} is not the one of its manifest's checksum")
+            raise WorkerError(f"{what} has a file {name!r} that is not the one of its manifest's checksum")
     return ModelFiles(contents)
 
 
-def _manifest(folder: Path, whose: str) -> dict[str, Any]:
+def _manifest(folder: Path, what: str) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         if not isinstance(manifest["files"], dict) or not manifest["files"]:
             raise ValueError("it names no files")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkerError(f"{whose} left a model without a readable manifest ({error})") from None
+        raise WorkerError(f"{what} has no readable manifest ({error})") from None
     return dict(manifest)

@@ -46,10 +46,17 @@ class FitRequest:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted model: its files, and what is known of it (chosen model, leaderboard, versions, seconds, batch_rows)."""
+    """A fitted model.
+
+    Attributes
+    ----------
+    files : as the worker left them. facts : `chosen` (model, params), `leaderboard`, `versions` and `batch_rows`, see
+    `prove`; the same for equal seeds. timings : seconds and memory, which are not.
+    """
 
     files: ModelFiles
     facts: dict[str, Any]
+    timings: dict[str, Any]
 
 
 def fit_in_worker(environment: Environment, data: "TrainingSet", asked: FitRequest, resident: Resident) -> Fitted:
@@ -66,13 +73,15 @@ def fit_in_worker(environment: Environment, data: "TrainingSet", asked: FitReque
         result = read_result(scratch, whose)
         leaderboard = read_leaderboard(scratch, whose)
         first = read_predictions(scratch / "predictions.parquet", len(proof), whose)
-        files = read_model_files(scratch / "model", whose)
+        files = read_model_files(scratch / "model", f"the model of {whose}")
     batch_rows = prove(files, resident, proof, first)
-    kept = ("versions", "chosen", "import_secs", "fit_secs", "peak_mb")
-    facts = {name: result.get(name) for name in kept}
-    return Fitted(
-        files, {**facts, "secs": time.monotonic() - started, "batch_rows": batch_rows, "leaderboard": leaderboard}
-    )
+    timings = {name: result.get(name) for name in ("import_secs", "fit_secs", "peak_mb")}
+    timings |= {
+        "secs": time.monotonic() - started,
+        "models": {row["model"]: row.pop("fit_secs") for row in leaderboard},
+    }
+    facts = {"versions": result["versions"], "chosen": result["chosen"], "batch_rows": batch_rows}
+    return Fitted(files, {**facts, "leaderboard": leaderboard}, timings)
 
 
 def prove(files: ModelFiles, resident: Resident, rows: FloatArray, first: FloatArray) -> int:

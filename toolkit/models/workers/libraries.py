@@ -24,7 +24,7 @@ class Library:
     script : its worker module, see `scripts/host.py`. megabytes : what its environment takes, about.
     packages : those whose versions a saved model depends on. variables : of its process, beside the usual ones.
     settings : with their defaults. choices : what a setting (or each item of a list) must be among.
-    least : the smallest value of a number.
+    least : the smallest value of a number. quick : settings of a fit that only shows that it works.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Library:
     settings: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least: Mapping[str, int] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
 
 
 PYCARET = Library(
@@ -64,6 +65,7 @@ PYCARET = Library(
         "metric": ("auc", "accuracy", "precision", "f1", "mcc", "log_loss"),
     },
     least={"trials": 0, "folds": 2, "gap_rows": 0},
+    quick={"models": ["lr"], "trials": 0, "folds": 2},
 )  # fmt: skip
 
 LIBRARIES: Mapping[str, Library] = {library.name: library for library in (PYCARET,)}

@@ -6,18 +6,18 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from toolkit.models.workers.environments import Environment
+from toolkit.models.workers.environments import Environment, check_versions, environments_root, ready_environment
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.files import ModelFiles
-from toolkit.models.workers.libraries import CONTRACT
+from toolkit.models.workers.libraries import CONTRACT, Library
 from toolkit.models.workers.pipes import BrokenPipesError, Frame, Pipes
 from toolkit.models.workers.processes import WorkerProcess, last_words
 from toolkit.models.workers.results import checked_predictions
@@ -36,11 +36,15 @@ GREETING = 0
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Probabilities of rows (float64[n, k]) by a model, which is shown at most `batch_rows` of them at once."""
+    """Probabilities of rows (float64[n, k]) by a model, which is shown at most `batch_rows` of them at once.
+
+    versions : what its files were written under; a worker of others is not asked to read them.
+    """
 
     files: ModelFiles
     x: FloatArray
     batch_rows: int = 1
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Resident:
@@ -63,6 +67,7 @@ class Resident:
         self.environment = environment
         self.whose = f"the worker of {environment.library.title}"
         self.greeting: dict[str, Any] = {}
+        self._anew = f"make its environment anew with: toolkit model backends install {environment.library.name}"
         self._start_secs, self._patience_secs, self._clock = start_secs, patience_secs, clock
         self._lock = threading.Lock()
         self._running: tuple[WorkerProcess, Pipes, Path] | None = None
@@ -120,6 +125,7 @@ class Resident:
     def _exchange(self, asked: Asked, x: FloatArray, until: float | None) -> FloatArray:
         self._ready(until)
         assert self._running is not None
+        check_versions(self.environment, asked.versions, self.greeting["versions"])
         self._questions += 1
         question = {
             "id": self._questions,
@@ -158,7 +164,11 @@ class Resident:
             )
         scratch = Path(tempfile.mkdtemp(prefix="lockstep-worker-"))
         (scratch / "models").mkdir()
-        process = WorkerProcess(self.environment, ["serve", str(scratch)], scratch, framed=True)
+        try:
+            process = WorkerProcess(self.environment, ["serve", str(scratch)], scratch, framed=True)
+        except OSError as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise self._broken(f"{self.whose} cannot be started ({error}); {self._anew}", WorkerError) from None
         pipes = Pipes(*process.pipes, self.whose)
         pipes.send({"packages": list(self.environment.library.packages)})
         self._running, self._owed = (process, pipes, scratch), (GREETING, self._clock())
@@ -190,10 +200,9 @@ class Resident:
         said = frame.said
         if said.get("ok") is not True:
             raise self._broken(f"{self.whose} cannot start: {_told(frame)}", WorkerError)
-        if said.get("contract") != CONTRACT:
+        if said.get("contract") != CONTRACT or not isinstance(said.get("versions"), dict):
             raise self._broken(
-                f"{self.whose} speaks contract {said.get('contract')!r} and this is {CONTRACT}; make its environment "
-                f"anew with: toolkit model backends install {self.environment.library.name}",
+                f"{self.whose} speaks contract {said.get('contract')!r} and this is {CONTRACT}; {self._anew}",
                 WorkerError,
             )
         self.greeting = said
@@ -233,14 +242,21 @@ class Resident:
 _RESIDENTS: dict[tuple[int, Path], Resident] = {}
 
 
-def resident(environment: Environment) -> Resident:
-    """This process's worker of an environment; one that was forked off has its own."""
-    key = os.getpid(), environment.folder
+def resident(library: Library) -> Resident:
+    """This process's worker of a library; a process that was forked off gets its own."""
+    key = os.getpid(), environments_root() / library.name
     if key not in _RESIDENTS:
-        _RESIDENTS[key] = Resident(environment)
-        # Unlike atexit, also where multiprocessing ends a child.
-        Finalize(None, _RESIDENTS[key].close, exitpriority=10)
+        if not any(pid == key[0] for pid, _ in _RESIDENTS):
+            # Unlike atexit, also where multiprocessing ends a child.
+            Finalize(None, close_residents, exitpriority=10)
+        _RESIDENTS.setdefault(key, Resident(ready_environment(library)))
     return _RESIDENTS[key]
+
+
+def close_residents() -> None:
+    """End the workers of this process; a later question starts others."""
+    for key in [key for key in _RESIDENTS if key[0] == os.getpid()]:
+        _RESIDENTS.pop(key).close()
 
 
 def _told(frame: Frame) -> str:

@@ -26,8 +26,9 @@ def read_result(scratch: Path, whose: str) -> dict[str, Any]:
         error = result.get("error")
         told = error if isinstance(error, dict) else {}
         raise WorkerError(f"{whose} could not fit: {told.get('type', 'error')}: {told.get('message', 'no message')}")
-    if result.get("status") != "ok" or not isinstance(result.get("chosen"), dict):
-        raise WorkerError(f"{whose} left a result.json without a status that is ok and a chosen model")
+    tables = all(isinstance(result.get(name), dict) for name in ("chosen", "versions"))
+    if result.get("status") != "ok" or not tables:
+        raise WorkerError(f"{whose} left a result.json without a status that is ok, a chosen model and versions")
     return result
 
 
@@ -74,7 +75,7 @@ def checked_predictions(predictions: FloatArray, rows: int, whose: str) -> Float
 
 def _json(path: Path, whose: str) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(), parse_constant=lambda _: None)
     except FileNotFoundError:
         raise WorkerError(f"{whose} ended without leaving a {path.name}") from None
     except (OSError, ValueError) as error:

@@ -7,7 +7,6 @@ none on in its search.
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,12 @@ DIGITS = 10
 def fit(config: dict[str, Any], x: Any, y: Any, weight: Any, folder: Path) -> dict[str, Any]:
     settings, column = config["settings"], METRICS[config["settings"]["metric"]]
     experiment = begun(config, x, y)
-    started = time.monotonic()
     found = experiment.compare_models(
         include=settings["models"], sort=column, n_select=1, errors="ignore", round=DIGITS, verbose=False
     )
     table = experiment.pull()
     if isinstance(found, list) or not len(table):
         raise ValueError("none of the models " + ", ".join(settings["models"]) + " could be fitted")
-    compare_secs = time.monotonic() - started
     board = leaderboard(experiment, table, settings["metric"])
     name = best = str(table.index[0])
     if config["trials"] > 0:
@@ -52,7 +49,7 @@ def fit(config: dict[str, Any], x: Any, y: Any, weight: Any, folder: Path) -> di
     experiment.save_model(found, str(folder / FILE), verbose=False)
     chosen = {
         "model": name, "class": type(found).__name__, "params": plain(found), "weighted": weighted,
-        "compare_secs": compare_secs, "folds": experiment.fold_generator.n_splits,
+        "folds": experiment.fold_generator.n_splits,
     }  # fmt: skip
     return {"leaderboard": board, "chosen": chosen}
 

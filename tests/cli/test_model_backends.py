@@ -1,0 +1,76 @@
+"""`toolkit model backends`: what is listed, made and checked, and how it answers a machine."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.models.workers.fake import fake_environment
+from toolkit.cli.model_backends import app
+from toolkit.errors import UnknownNameError
+from toolkit.models.workers import libraries
+from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.resident import close_residents
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    library = fake_environment(tmp_path, monkeypatch)
+    absent = replace(library, name="absent", title="Absent", quick={"act": "dies"})
+    monkeypatch.setattr(libraries, "LIBRARIES", {"fake": library, "absent": absent})
+    yield library
+    close_residents()
+
+
+def run(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, list(words), prog_name="toolkit model backends", catch_exceptions=False)
+    return done.exit_code, done.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("ls",)])
+def test_what_is_here_and_what_could_be(library: Library, words: tuple[str, ...]) -> None:
+    code, text = run(*words)
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert code == 0
+    assert "here" in lines["lightgbm"] and lines["lightgbm"].endswith("ready")
+    assert "own environment" in lines["fake"] and "ready" in lines["fake"]
+    assert lines["absent"].endswith("not installed: toolkit model backends install absent (about 1 MB)")
+
+
+def test_the_list_for_a_machine(library: Library) -> None:
+    rows: list[dict[str, Any]] = json.loads(run("ls", "--json")[1])
+    states = {row["name"]: row["state"] for row in rows}
+    assert states["fake"] == "ready" and states["absent"] == "absent" and states["constant"] == "ready"
+
+
+def test_a_check_says_what_it_found(library: Library) -> None:
+    code, text = run("check", "fake")
+    assert code == 0 and text.startswith("fake: well; started in ") and "numpy" in text
+    code, text = run("check", "absent", "--json")
+    assert code == 1
+    assert "toolkit model backends install absent" in json.loads(text)["problem"]
+
+
+def test_a_library_that_nobody_knows_is_an_error(library: Library) -> None:
+    with pytest.raises(UnknownNameError, match="unknown library 'fakee': did you mean 'fake'"):
+        run("install", "fakee")
+
+
+def test_an_environment_is_made(
+    library: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from toolkit.models.workers import install
+    from toolkit.models.workers.environments import environment
+
+    monkeypatch.setattr(install, "install", lambda library, python, progress: environment(library))
+    code, text = run("install", "fake")
+    assert code == 0 and text.startswith("fake: ready, fake None, Python 3.")
+    code, text = run("install", "fake", "--json")
+    assert json.loads(text)["state"] == "ready"

@@ -1,0 +1,64 @@
+"""An environment that is none: this interpreter behind a script, and a worker module that does as it is told."""
+
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.models.backends.base import TrainingSet
+from toolkit.models.workers.environments import (
+    STATE_FILE,
+    Environment,
+    environments_root,
+    lock_digest,
+    ready_environment,
+)
+from toolkit.models.workers.libraries import Library
+
+
+def fake_library(folder: Path) -> Library:
+    """A row of facts; `mark` is a file through which a test speaks to the worker."""
+    lock = folder / "fake.txt"
+    lock.write_text("fake==1.0\n")
+    return Library(
+        name="fake",
+        title="Fake",
+        pythons=(".".join(platform.python_version_tuple()[:2]),),
+        lock=lock,
+        script=Path(__file__).with_name("fake_worker.py"),
+        megabytes=1,
+        packages=("numpy",),
+        settings={"act": "well", "mark": str(folder / "mark"), "models": ["slopes"], "trials": 3},
+        choices={"models": ("slopes", "others")},
+        least={"trials": 0},
+    )
+
+
+def fake_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """The library with its environment in place, below a root of its own."""
+    monkeypatch.setenv("LOCKSTEP_ENVS", str(folder / "envs"))
+    library = fake_library(folder)
+    install_fake(library)
+    return library
+
+
+def install_fake(library: Library) -> Environment:
+    place = environments_root() / library.name
+    (place / "bin").mkdir(parents=True)
+    (place / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (place / "bin" / "python").chmod(0o755)
+    versions = {"python": platform.python_version(), "numpy": version("numpy")}
+    facts = {"library": library.name, "lock": lock_digest(library), "versions": versions, "megabytes": 1, "secs": 0.0}
+    (place / STATE_FILE).write_text(json.dumps(facts))
+    return ready_environment(library)
+
+
+def training_set(rows: int = 300, columns: int = 3) -> TrainingSet:
+    draw = np.random.default_rng(5)
+    x = draw.normal(size=(rows, columns))
+    y = (x[:, 0] + draw.normal(size=rows) > 0).astype(np.float64)
+    return TrainingSet(tuple(f"1d:natr({k})" for k in range(columns)), x, y, np.ones(rows))
