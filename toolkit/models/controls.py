@@ -26,6 +26,8 @@ CONTROLS: Mapping[str, str] = {
 # Fewer closed trades than this after the model show nothing.
 LEAST_TRADES = 30
 P_VALUE, DEFLATED = 0.05, 0.95
+# With fewer, no p-value can be as low.
+LEAST_PERMUTATIONS = 19
 
 
 def noise_panel(panel: Panel, *seed: int) -> Panel:
@@ -117,8 +119,8 @@ def _against(c: Comparison, trades: int, gains: Mapping[str, float]) -> Iterator
         return
     if not c.low > 0.0:
         yield "the interval of the difference reaches zero" if c.low <= 0.0 else "too few days for an interval"
-    if not c.permutations:
-        yield "it was not held against models on permuted labels"
+    if c.permutations < LEAST_PERMUTATIONS:
+        yield f"{c.permutations} models on permuted labels cannot tell it from luck, {LEAST_PERMUTATIONS} are needed"
     elif not c.p_value <= P_VALUE:
         yield f"models on permuted labels do as well in {c.p_value:.0%} of the cases"
     noise = gains.get(NOISE, math.nan)

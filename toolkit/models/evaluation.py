@@ -17,10 +17,12 @@ from toolkit.models.applying import METHODS, Application
 from toolkit.models.backends.base import Budget
 from toolkit.models.controls import FUTURE, NOISE, PAST, PERMUTED, noise_panel, shifted_panel
 from toolkit.models.dataset import Dataset
+from toolkit.models.fitness import Scored, fitness
 from toolkit.models.folds import FoldPredictions, block_edges, fold_applications, predict_folds
 from toolkit.models.outcome import Earned, Period, earned, earned_in_slots, period
 from toolkit.models.panel import Panel, Predictions, make_panel
 from toolkit.models.recipe import Recipe
+from toolkit.models.scoring import judged_signals
 from toolkit.models.training import said_of
 from toolkit.portfolio.loading import LoadedMember
 from toolkit.sweep.local import default_jobs
@@ -41,7 +43,7 @@ class Proof:
     folds : judged blocks of equal length. test_from_ms : where the first one begins; None = after one block's length.
     permutations : how many models on permuted labels; 0 = none. controls : whether the negative controls are run.
     shift_bars : signal bars that the controls of the past and the future shift features by.
-    slots : most trades at a time for "rank"; None = one for every three members.
+    slots : most trades at a time for "rank"; None = the recipe's, or one for every three members.
     seed : of permutations and noise. jobs : threads, None = the cores that this process may use; any number of them
         gives the same result.
     """
@@ -71,8 +73,11 @@ class Proof:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"`{name}` must be a whole number of at least 1, was {value!r}; leave it out")
 
-    def slots_of(self, members: int) -> int:
-        return max(1, -(-members // 3)) if self.slots is None else self.slots
+    def slots_of(self, members: int, recipe: Recipe | None = None) -> int:
+        """The slots of so many members; those of a recipe that ranks come before one for every three of them."""
+        if self.slots is not None:
+            return self.slots
+        return int((recipe.options if recipe else {}).get("slots", max(1, -(-members // 3))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,8 @@ class Evaluation:
     permuted : by method, float64[permutations, n_days], pooled days by models on permuted labels.
     controls : by name of `controls.CONTROLS`, then by method, float64[k, n_days], pooled days of each time it was run.
     folds : the judged blocks. predicted : what was said of every raw entry, versions are numbers of folds.
+    signals : by method, predictions and outcomes (1 or 0) of the signals on the path that it makes, float64[n] each,
+        for those with both.
     """
 
     members: tuple[str, ...]
@@ -111,6 +118,7 @@ class Evaluation:
     controls: Mapping[str, Mapping[str, FloatArray]]
     folds: tuple[FoldNote, ...]
     predicted: Predictions
+    signals: Mapping[str, tuple[FloatArray, FloatArray]]
 
     def before_of(self, method: str) -> Earned:
         """What a method is compared with."""
@@ -119,6 +127,11 @@ class Evaluation:
         if self.before_slots is None:
             raise InputError("nothing was ranked; evaluate with the method 'rank' and at least two members")
         return self.before_slots
+
+    def fitness(self, name: str, method: str) -> float:
+        """A fitness by name (`fitness.FITNESS`) of what a method made out of sample."""
+        made = self.after[method]
+        return fitness(name, Scored(made.pooled, made.returns, *self.signals[method]))
 
     def of_strategy(self, name: str) -> "Evaluation":
         """The members of one strategy; what permuted labels and controls made is known of all together alone."""
@@ -132,6 +145,7 @@ class Evaluation:
             after={method: made.of(mine) for method, made in self.after.items()},
             permuted={},
             controls={},
+            signals={},
         )
 
 
@@ -174,7 +188,7 @@ class _Job:
     ) -> None:
         self.span_ms = span_ms
         self.loaded, self.data, self.recipe, self.proof, self.budget = loaded, data, recipe, proof, budget
-        self.slots = proof.slots_of(len(loaded))
+        self.slots = proof.slots_of(len(loaded), recipe)
         self.methods = tuple(m for m in proof.methods if m != RANK or len(loaded) > 1)
 
     def run(self) -> Evaluation:
@@ -202,6 +216,7 @@ class _Job:
             permuted if proof.permutations else {},
             self._controls(over, edges, panel, permuted) if proof.controls else {},
             notes, found.predicted,
+            {m: judged_signals(over, said_of(found.predicted, chosen[m]), self.recipe.label) for m in self.methods},
         )  # fmt: skip
 
     def _procedure(

@@ -120,17 +120,17 @@ def fit_application(
         return Application("rank")
     over = period(loaded, *span_ms)
     runs = paths(over)
-    options = recipe.options
+    options = recipe.options if method == recipe.method else {}
     if method == "kelly":
         payoff = _payoff(earned(over, runs=runs).returns)
         return Application("kelly", fraction=options.get("fraction", 0.5), cap=options.get("cap", 1.0), payoff=payoff)
     predictions = signal_predictions(over, runs, oof)
     predictions = predictions[~np.isnan(predictions)]
-    if method == "veto" and "threshold" in options:
-        return Application("veto", threshold=options["threshold"])
+    if "threshold" in options:
+        return Application(method, threshold=options["threshold"])
     if not len(predictions):
         return taking_all(method)
-    if method == "quantile" and "quantile" in options:
+    if "quantile" in options:
         return Application("quantile", threshold=float(np.quantile(predictions, options["quantile"])))
     return _best(over, oof, _candidates(method, options, predictions), recipe.fitness)
 
