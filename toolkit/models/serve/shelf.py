@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from toolkit.errors import LockstepError, UnknownNameError
 from toolkit.models.serve.desk import Desk, UnavailableError
-from toolkit.models.store import ModelInfo, find_model, read_info, read_model, versions_of
+from toolkit.models.store import ModelInfo, read_info, read_model, versions_of
 from toolkit.models.trained import Trained
 
 KEPT_OLDER = 64
@@ -81,7 +81,10 @@ class Shelf:
                 raise self.unknown(name)
             found = self.loaded(name, version)
             if found is None:
-                found = _read(find_model(f"{name}@{version}", self._root))
+                there = {folder.name: folder for folder in versions_of(name, self._root)}
+                if version not in there:
+                    raise UnknownNameError(f"version of model {name}", version[:100], there)
+                found = _read(there[version])
                 self._keep(found)
             return found
 
