@@ -27,6 +27,7 @@ from toolkit.types import FloatArray
 
 FEATURES = ("natr(14)", "rsi(10)", "zscore(20)", "side", "stop_distance")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
+DAYS_STORED = 22
 COSTS = Costs(taker_rate=0.0002)
 
 

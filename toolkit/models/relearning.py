@@ -52,6 +52,7 @@ class RecipeLearner:
         application = fit_application(loaded, made.oof, recipe.method, recipe, window)
         facts = {
             **made.trained.facts, "rows": len(part), "dataset": part.fingerprint, "recipe": self.recipe.table(),
-            "window": {"from_ms": window[0], "until_ms": window[1]}, "scores": out_of_fold_scores(loaded, part, made.oof),
+            "window": {"from_ms": window[0], "until_ms": window[1]},
+            "scores": out_of_fold_scores(loaded, part, made.oof),
         }  # fmt: skip
         return replace(made.trained, application=application, facts=facts)
