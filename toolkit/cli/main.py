@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from toolkit.cli import backtest, data, demo, deploy, factors, parity, portfolio, report, strategies, sweep, verify
+from toolkit.cli import (
+    backtest,
+    data,
+    demo,
+    deploy,
+    factors,
+    model,
+    parity,
+    portfolio,
+    report,
+    strategies,
+    sweep,
+    verify,
+)
 from toolkit.errors import LockstepError
 
 app = typer.Typer(
@@ -22,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(factors.app, name="factors")
+app.add_typer(model.app, name="model")
 app.add_typer(portfolio.app, name="portfolio")
 app.add_typer(strategies.app, name="strategies")
 app.add_typer(verify.app, name="verify")
