@@ -24,6 +24,9 @@ ROOMS = {
     "jsonschema": ("toolkit/portfolio/deployment",),
     "playwright": (),
     "sqlite3": ("executor/ledger",),
+    "fastapi": ("toolkit/models/serve",),
+    "starlette": ("toolkit/models/serve",),
+    "uvicorn": ("toolkit/models/serve",),
 }
 
 

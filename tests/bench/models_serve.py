@@ -34,7 +34,8 @@ def fitted(rows: int) -> Trained:
     y = (x[:, 0] + x[:, 1] * x[:, 2] + rng.normal(size=rows) > 0).astype(np.float64)
     cleaning = fit_cleaning(x, clip=0.01, indicators=False)
     data = TrainingSet(_FEATURES, cleaning.clean(x), y, np.ones(rows))
-    model = backend("lightgbm").fit(data, Budget(), {})
+    learner = backend("lightgbm")
+    model = learner.fit(data, Budget(), learner.settings)
     facts = {"backend": "lightgbm", "window": {"from_ms": 0, "until_ms": 1_700_000_000_000}}
     return Trained(_FEATURES, np.arange(len(_FEATURES)), cleaning, model, Application(), facts)
 

@@ -35,7 +35,7 @@ def made(kind: str = "lightgbm", *, seed: int = 0, until_ms: int = UNTIL_MS, **f
     cleaning = fit_cleaning(x[:, CHOSEN], clip=0.01, indicators=True)
     names = cleaning.names(tuple(FEATURES[k] for k in CHOSEN))
     data = TrainingSet(names, cleaning.clean(x[:, CHOSEN]), y, np.ones(len(y)))
-    model = backend(kind).fit(data, Budget(seed=seed), {})
+    model = backend(kind).fit(data, Budget(seed=seed), backend(kind).settings)
     said = {"backend": kind, "settings": {}, "window": {"from_ms": until_ms - 90 * DAY_MS, "until_ms": until_ms}}
     return Trained(FEATURES, np.array(CHOSEN, np.int64), cleaning, model, Application(threshold=0.5), {**said, **facts})
 

@@ -1,4 +1,4 @@
-"""The registry: bundles come back to the bit, never change, and are refused in one sentence where they are not whole."""
+"""The registry: bundles come back to the bit, never change, and are refused in a sentence where they are not whole."""
 
 import json
 import math
@@ -247,18 +247,25 @@ def test_a_broken_bundle_is_not_listed_and_the_rest_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "brings"),
-    [("constant", []), ("logistic", []), ("mlp", []), ("lightgbm", ["lightgbm"]), ("random_forest", ["sklearn"])],
+    ("kind", "brings", "may"),
+    [
+        ("constant", [], []),
+        ("logistic", [], []),
+        ("mlp", [], []),
+        ("lightgbm", ["lightgbm"], []),
+        ("random_forest", ["sklearn"], ["pandas", "pyarrow"]),
+    ],
 )
 def test_reading_a_model_imports_its_backend_and_nothing_else_that_is_heavy(
-    tmp_path: Path, kind: str, brings: list[str]
+    tmp_path: Path, kind: str, brings: list[str], may: list[str]
 ) -> None:
     folder = kept(tmp_path, kind=kind)
     heavy = ["dask", "duckdb", "fastapi", "lightgbm", "matplotlib", "pandas", "polars", "pyarrow", "river", "sklearn"]
     code = (
         "import sys, numpy as np\nfrom pathlib import Path\nfrom toolkit.models.store import read_model\n"
         f"read_model(Path({str(folder)!r})).predict(np.zeros((1, {len(FEATURES)})))\n"
-        f"print([name for name in {heavy} if sys.modules.get(name) is not None])"
+        f"print(*[name for name in {heavy} if sys.modules.get(name) is not None])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(brings)
+    # What scikit-learn imports by itself is its own affair.
+    assert [name for name in done.stdout.split() if name not in may] == brings
