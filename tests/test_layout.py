@@ -19,7 +19,10 @@ ROOMS = {
     "ray": ("toolkit/sweep/ray",),
     "skfolio": ("toolkit/portfolio/weights",),
     "pycaret": ("toolkit/models/workers/scripts",),
-    "sklearn": ("toolkit/models/workers/scripts", "toolkit/portfolio/weights",),
+    "sklearn": (
+        "toolkit/models/workers/scripts",
+        "toolkit/portfolio/weights",
+    ),
     "cvxpy": ("toolkit/portfolio/weights",),
     "jinja2": ("toolkit/analysis/portfolio_report",),
     "jsonschema": ("toolkit/portfolio/deployment",),
