@@ -75,6 +75,16 @@ def test_the_same_model_saved_twice_is_one_bundle(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "trend").iterdir() if p.name.startswith(".")] == []
 
 
+def test_a_damaged_bundle_is_not_written_over(tmp_path: Path) -> None:
+    trained = made("constant")
+    folder = save_model(trained, "trend", tmp_path)
+    flip(folder)
+    with pytest.raises(RunError, match=r"is kept, but damaged; delete .* was changed"):
+        save_model(trained, "trend", tmp_path)
+    shutil.rmtree(folder)
+    assert save_model(trained, "trend", tmp_path) == folder
+
+
 def test_many_who_save_at_once_write_one_bundle(tmp_path: Path) -> None:
     trained, found = made("constant"), list[Path]()
     threads = [threading.Thread(target=lambda: found.append(save_model(trained, "trend", tmp_path))) for _ in range(8)]

@@ -47,6 +47,7 @@ app.command("parity")(parity.parity)
 app.command("deploy")(deploy.deploy)
 
 RESEARCH_PACKAGES = ("ccxt", "duckdb", "plotly", "polars", "pyarrow", "scipy", "skfolio", "vectorbt")
+MODEL_PACKAGES = ("fastapi", "joblib", "lightgbm", "river", "sklearn", "uvicorn")
 
 
 def main() -> None:
@@ -60,10 +61,11 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        # The executor's install leaves the research packages out.
-        if error.name is None or error.name.partition(".")[0] not in RESEARCH_PACKAGES:
+        # The executor's install leaves the research packages out, and may leave those of models out.
+        package = (error.name or "").partition(".")[0]
+        if package not in (*RESEARCH_PACKAGES, *MODEL_PACKAGES):
             raise
-        extra = "live" if error.name == "ccxt" else "research"
+        extra = "live" if package == "ccxt" else "models" if package in MODEL_PACKAGES else "research"
         print(f"error: this command needs {error.name}; install the extra lockstep[{extra}]", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

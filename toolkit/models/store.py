@@ -83,7 +83,8 @@ def save_model(
 
     Raises
     ------
-    InputError : the name or the facts break the above. RunError : it cannot be written.
+    InputError : the name or the facts break the above. RunError : it cannot be written, or the same model is there
+        already and damaged.
     """
     place = (root or models_dir()) / checked_name(name)
     table = model_table(trained, name, facts or {})
@@ -106,7 +107,12 @@ def save_model(
     finally:
         if half is not None:
             shutil.rmtree(half, ignore_errors=True)
-    check_model(folder)
+    try:
+        check_model(folder)
+    except InputError as error:
+        raise RunError(
+            f"version {folder.name} of model {name} is kept, but damaged; delete {folder}: {error}"
+        ) from None
     return folder
 
 

@@ -150,6 +150,10 @@ class Shelf:
 
 def _read(folder: Path) -> Served:
     trained, info = read_model(folder), read_info(folder)
+    # One that answers from a process of its own takes seconds to start; nobody's deadline is to pay for them.
+    warm = getattr(trained.model, "warm", None)
+    if warm is not None:
+        warm()
     return Served(info, trained, Desk(info.id, trained))
 
 
