@@ -21,23 +21,22 @@ class Loading:
 
     Attributes
     ----------
-    start, end : first moment traded, first left out (UTC); None = all that is stored. db : the bars database, in the
-        data folder unless named. modules : Python modules that hold strategies, default as in pyproject.toml.
+    start_ms, end_ms : first moment traded, first left out (epoch ms). db : the bars database, in the data folder unless
+        named. modules : Python modules that hold strategies, default as in pyproject.toml.
     """
 
-    start: str | None = None
-    end: str | None = None
+    start_ms: int
+    end_ms: int
     db: Path | None = None
     modules: tuple[str, ...] | None = None
 
     def members(self, groups: Sequence[Group], features: Sequence[str] = ()) -> dict[str, list[LoadedMember]]:
         """The members of each group, by its name, with the history that features need; see `loading.load_members`."""
         asked = [member for group in groups for member in group.members]
-        loaded = iter(
-            load_members(
-                asked, start=self.start, end=self.end, db=self.db, strategies=self.modules, features=features, jobs=1
-            )
+        found = load_members(
+            asked, start=self.start_ms, end=self.end_ms, db=self.db, strategies=self.modules, features=features, jobs=1
         )  # fmt: skip
+        loaded = iter(found)
         return {group.name: [next(loaded) for _ in group.members] for group in groups}
 
 

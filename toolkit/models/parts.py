@@ -1,10 +1,10 @@
 """What is kept of each group while the rest are still worked on: one file a group, whole or not at all."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -53,3 +53,22 @@ def read_part(file: Path) -> Part:
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{file} cannot be read: {error}; delete it, and it is made again") from None
     return Part(known["facts"], arrays, known["error"])
+
+
+class Parts(Sequence[Part]):
+    """Parts in the order of their numbers, read when they are asked for: all at once may be more than memory holds."""
+
+    def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
+        self._folder, self._numbers = folder, tuple(numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> Part: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Parts": ...
+    def __getitem__(self, place: int | slice) -> "Part | Parts":
+        if isinstance(place, slice):
+            return Parts(self._folder, self._numbers[place])
+        return read_part(part_file(self._folder, self._numbers[place]))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from toolkit.errors import InputError, LockstepError
-from toolkit.models.parts import Part, part_file, read_part, write_part
+from toolkit.models.parts import Part, Parts, part_file, write_part
 from toolkit.sweep.local import default_jobs
 from toolkit.sweep.progress import Progress
 
@@ -53,8 +53,8 @@ def run_tasks(
     jobs: int | None = None,
     progress: bool = False,
     unit: str = "groups",
-) -> list[Part]:
-    """The part of every task, in the order of their numbers.
+) -> Parts:
+    """The part of every task, in the order of their numbers; read from `folder` when it is asked for.
 
     A batch is one process, of which `jobs` run at a time (all cores unless given): its memory is given back at its end.
     A part is in `folder` as soon as it is done, and a task that has one is not done again. What a task raises, or that
@@ -72,7 +72,7 @@ def run_tasks(
     shown = Progress(len(numbers), sum(part_file(folder, n).is_file() for n in numbers), shown=progress, unit=unit)
     _Pool(work, folder, workers, shown).run([list(batch) for batch in batches])
     shown.close()
-    return [read_part(part_file(folder, number)) for number in numbers]
+    return Parts(folder, numbers)
 
 
 @dataclass(eq=False)
@@ -169,6 +169,14 @@ def _serve(work: Work[Any], tasks: list[Task[Any]], folder: Path, said: Connecti
     # Ctrl-C goes to every process of the terminal; the parent is the one that ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
+    _serve_all(work, tasks, folder, said)
+    # What is done is on disk; libraries that are taken down beside a living thread complain of it on stderr.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _serve_all(work: Work[Any], tasks: list[Task[Any]], folder: Path, said: Connection) -> None:
     try:
         loaded = work.load(tasks)
     except Exception as error:
@@ -196,7 +204,8 @@ def _failure(task: Task[Any], error: Exception) -> Part:
     if isinstance(error, LockstepError):
         text, facts = str(error), {}
     else:
-        text, facts = f"{type(error).__name__}: {error}", {"traceback": traceback.format_exc()}
+        said = str(error).splitlines() or [""]
+        text, facts = f"{type(error).__name__}: {said[0]}", {"traceback": traceback.format_exc()}
     return Part(facts, error=text if task.name in text else f"{task.name}: {text}")
 
 
