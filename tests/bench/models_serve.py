@@ -1,5 +1,6 @@
 """`POST /predict` of a LightGBM model on loopback: 200 requests a second, and everyone at once when a bar closes."""
 
+import asyncio
 import statistics
 import tempfile
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.models.bundles import made, raw
 from tests.models.serve.started import Running, run_server
 from toolkit.models.applying import Application
 from toolkit.models.backends.base import Budget, TrainingSet
@@ -18,6 +20,7 @@ from toolkit.models.backends.choices import backend
 from toolkit.models.cleaning import fit_cleaning
 from toolkit.models.client import Answer, ModelClient
 from toolkit.models.features import default_features
+from toolkit.models.serve import desk
 from toolkit.models.store import read_model, save_model
 from toolkit.models.trained import Trained
 
@@ -88,6 +91,26 @@ def at_once(server: Running, times: int) -> list[float]:
     return took
 
 
+def queued(largest_batch: int, times: int) -> list[float]:
+    """Milliseconds until a random forest has answered many that ask at the same moment, without the HTTP."""
+    asked, x = desk.Desk("forest", made("random_forest")), raw(_ASKING_AT_ONCE)
+
+    async def together() -> list[float]:
+        took = []
+        for _ in range(times):
+            began = time.perf_counter()
+            await asyncio.gather(*(asked.ask(x[k : k + 1], 60.0) for k in range(len(x))))
+            took.append((time.perf_counter() - began) * 1e3)
+        return took
+
+    before, desk.MAX_BATCH_ROWS = desk.MAX_BATCH_ROWS, largest_batch
+    try:
+        return asyncio.run(together())
+    finally:
+        desk.MAX_BATCH_ROWS = before
+        asked.close()
+
+
 def run(quick: bool = False) -> list[dict[str, Any]]:
     """Latency at a steady rate, of a burst, of many rows in one request, and of the model alone."""
     with tempfile.TemporaryDirectory() as name:
@@ -104,12 +127,15 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
             single = steady(server, 2 if quick else 30)
             burst = at_once(server, 3 if quick else 30)
             thousand = _each(lambda _: client.predict("trend", questions(1_000)), 3 if quick else 20)
+    row_by_row, batched = (queued(rows, 3 if quick else 10) for rows in (1, desk.MAX_BATCH_ROWS))
     what = f"model server, LightGBM, {len(_FEATURES)} features, on loopback"
     return [
         _row(f"{what}: one row a request, {RATE} requests a second, {len(single):,} of them", single, "p99 < 15 ms"),
         _row(f"{what}: {_ASKING_AT_ONCE} requests at one moment, until the last is answered", burst, "reported"),
         _row(f"{what}: 1,000 rows in a request", thousand, "reported"),
         _row("the same model in process, one row", alone, "reported"),
+        _row(f"random forest, {_ASKING_AT_ONCE} who ask at one moment, row by row", row_by_row, "reported"),
+        _row("the same, what waits as one batch", batched, "reported"),
     ]
 
 
