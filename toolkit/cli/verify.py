@@ -1,6 +1,7 @@
 """`toolkit verify`: the proofs a result stands on, run on this machine, these bars and these strategies."""
 
 import sys
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from toolkit.cli.pairs import pairs
 
 if TYPE_CHECKING:
     from toolkit.verify.cache import CacheReport
+    from toolkit.verify.features import FeatureReport
     from toolkit.verify.hop import HopReport
     from toolkit.verify.lookahead import LookaheadConfig
     from toolkit.verify.results import LookaheadReport
@@ -22,7 +24,7 @@ _MOST_SHOWN = 40
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Prove that signals do not look ahead, that hop equals step, and that edits reach compiled code.",
+    help="Prove that signals and features do not look ahead, that hop equals step, and that edits reach compiled code.",
 )
 
 
@@ -88,6 +90,43 @@ def cache(json: bool = typer.Option(False, "--json", help=JSON_HELP)) -> None:
     """
     report = _cache()
     _finish({"cache": _cache_json(report)} if json else _cache_text(report), report.ok)
+
+
+@app.command()
+def model(
+    source: str = typer.Argument(
+        "latest", help="Sweep run (id, folder, latest), deployment.json or members.toml whose signals are tested."
+    ),
+    name: str | None = typer.Option(None, "--model", help="Model of the registry: name, name@version or folder."),
+    feature: list[str] = typer.Option([], "--feature", help="Feature to test instead of the model's; repeat for more."),
+    start: str | None = typer.Option(None, help="First moment that is traded, UTC, such as 2022-01-01."),
+    end: str | None = typer.Option(None, help="First moment that is left out, UTC."),
+    points: int = typer.Option(200, help="Most signals that are recomputed, shared among the instances."),
+    seed: int = typer.Option(7, help="Seed of the choice of signals."),
+    strategies: list[str] = typer.Option([], "--strategies", metavar="MODULE", help=MODULES_HELP),
+    db: Path | None = typer.Option(None, help="Bars database [default: in the data folder]."),
+    json: bool = typer.Option(False, "--json", help=JSON_HELP),
+) -> None:
+    """Recompute what a model sees at entry signals from bars that end with each signal, on the declared lookback alone.
+
+    The strategy must give the same signal there, and every feature must be the dataset's to the last bit: one that is
+    not knows what came after. With --model, each row alone must be predicted as among the others, to the last bit.
+    Exit code 1: they do not hold.
+
+    \b
+    Examples:
+      toolkit verify model members.toml --start 2022-01-01
+      toolkit verify model members.toml --model volatility_breakout --points 1000
+      toolkit verify model latest --feature 'natr(14)' --feature '1d:rsi(14)' --json
+    """
+    from toolkit.verify.features import as_table, verify_model
+
+    report = verify_model(
+        source, model=name, features=tuple(feature) or None, start=start, end=end, points=points, seed=seed, db=db,
+        modules=tuple(strategies) or None, progress=_progress,
+    )  # fmt: skip
+    _progress("")
+    _finish({"model": as_table(report)} if json else _model_text(report), report.ok)
 
 
 @app.command("all")
@@ -236,6 +275,20 @@ def _cache_text(report: "CacheReport") -> str:
     return "\n".join(
         [f"cache {_word(report.ok)}", *(f"  {'' if run.ok else 'FOUND '}{run}" for run in report.runs)]
     )  # fmt: skip
+
+
+def _model_text(report: "FeatureReport") -> str:
+    from toolkit.bars.series import utc
+
+    return "\n".join(
+        [
+            f"model {_word(report.ok)}",
+            f"  signals of {report.source}: {report.tested} of {report.rows} recomputed, with {len(report.features)} "
+            f"features each, of {report.instances} instances between {utc(report.first_ms)} and "
+            f"{utc(report.last_ms)} UTC",
+            *(f"  FOUND {finding}" for finding in report.findings[:_MOST_SHOWN]),
+        ]
+    )
 
 
 def _lookahead_json(report: "LookaheadReport") -> dict[str, Any]:

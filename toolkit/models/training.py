@@ -6,7 +6,7 @@ seen the entry that they predict.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from toolkit.models.panel import Panel, Predictions, make_panel
 from toolkit.models.recipe import Recipe
 from toolkit.models.splits import combinatorial, row_edges
 from toolkit.models.trained import Trained
+from toolkit.models.uniqueness import weights
 from toolkit.portfolio.loading import LoadedMember
 from toolkit.types import FloatArray
 
@@ -46,6 +47,15 @@ def learnable(data: Dataset, from_ms: int, until_ms: int) -> Dataset:
     """The rows that were decided from `from_ms` on and whose outcome was known at `until_ms`."""
     rows = data.rows
     return data.take((rows["ts"] >= from_ms) & (rows["known"] <= until_ms))
+
+
+def weighed(part: Dataset, loaded: Sequence[LoadedMember]) -> Dataset:
+    """The rows with their weights made of each other alone: rows outside of the part would tell of what came later."""
+    symbols = {one.instance.id: one.instance.symbol for one in loaded}
+    numbers = {name: k for k, name in enumerate(dict.fromkeys(symbols.values()))}
+    of_member = np.array([numbers[symbols[name]] for name in part.members], np.int64)
+    rows = part.rows
+    return replace(part, weight=weights(rows["ts"], rows["known"], of_member[rows["member"]]))
 
 
 def train(
@@ -71,7 +81,7 @@ def train(
     InputError and its kinds : nothing can be learned from the part (too few rows, one class only).
     """
     budget = budget or Budget(seed=recipe.seed)
-    part = learnable(data, from_ms, until_ms)
+    part = weighed(learnable(data, from_ms, until_ms), loaded)
     trained = fit(part, recipe, budget)
     seen = panel or make_panel(loaded, data.features, (from_ms, until_ms))
     return Training(trained, out_of_fold(part, recipe, (from_ms, until_ms), seen, budget))
