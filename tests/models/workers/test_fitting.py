@@ -1,8 +1,8 @@
 """A fit in another process: what it may do wrong, each told in one sentence, and nothing left behind."""
 
 import json
-import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from tests.models.workers.fake import fake_environment, training_set
 from toolkit.models.backends.base import Budget
 from toolkit.models.backends.remote import RemoteBackend, RemoteModel
-from toolkit.models.workers.environments import Environment, ready_environment
+from toolkit.models.workers.environments import Environment
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.files import ModelFiles
 from toolkit.models.workers.fitting import PROOF_ROWS
@@ -69,15 +69,29 @@ def test_a_worker_that_hangs_is_ended_at_the_limit(library: Library) -> None:
         fitted(library, "hangs", max_secs=0.4)
 
 
-def test_the_whole_group_is_ended_with_the_worker(library: Library, tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    process = WorkerProcess(ready_environment(library), ["serve", str(scratch)], scratch, framed=True)
-    group = process.pid
-    assert os.getpgid(group) == group
-    process.end()
-    with pytest.raises(ProcessLookupError):
-        os.killpg(group, 0)
+def test_children_of_a_worker_end_with_it(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark = tmp_path / "mark"
+
+    def wait(process: WorkerProcess, secs: float) -> None:
+        while not (mark.exists() and mark.read_text()):
+            time.sleep(0.01)
+
+    monkeypatch.setattr(WorkerProcess, "wait", wait)
+    with pytest.raises(WorkerError, match="did not finish"):
+        fitted(library, "hangs")
+    child = Path("/proc") / mark.read_text() / "stat"
+    ended = time.monotonic() + 30.0
+    while alive(child) and time.monotonic() < ended:
+        time.sleep(0.01)
+    assert not alive(child)
+
+
+def alive(stat: Path) -> bool:
+    """Whether a process is neither gone nor dead and unburied."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_fit_comes_back_whole(library: Library) -> None:

@@ -135,8 +135,9 @@ class Resident:
             "columns": x.shape[1],
             "batch_rows": asked.batch_rows,
         }
-        self._running[1].send(question, np.ascontiguousarray(x, "<f8").tobytes())
+        # First owed, then sent: an interruption in between must not leave an answer that nobody waits for.
         self._owed = self._questions, self._clock()
+        self._running[1].send(question, np.ascontiguousarray(x, "<f8").tobytes())
         frame = self._receive(until, x.shape[0] * 8)
         if frame.said.get("ok") is not True:
             raise WorkerError(f"{self.whose} could not predict: {_told(frame)}")
