@@ -111,7 +111,8 @@ def train_due(
         tasks = [Task(number, group.name, group) for number, group in enumerate(grouped.groups)]
         return [Due(**work.make(task, work.load([task])).facts) for task in tasks]
     with TemporaryDirectory(prefix="lockstep-due-") as folder:
-        parts = run_tasks(work, batches_of(grouped.groups, workers), Path(folder), jobs=workers, progress=progress)
+        batches = batches_of(grouped.groups, workers)
+        parts = list(run_tasks(work, batches, Path(folder), jobs=workers, progress=progress))
     return [
         Due(group.name, NOT_LEARNED, part.error) if part.error else Due(**part.facts)
         for group, part in zip(grouped.groups, parts, strict=True)

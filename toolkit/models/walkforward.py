@@ -211,7 +211,8 @@ class _Work:
 def _in_processes(groups: Sequence[Group], work: _Work, workers: int, progress: bool) -> list[_Found]:
     with TemporaryDirectory(prefix="lockstep-models-") as folder:
         batches = batches_of(groups, workers)
-        parts = run_tasks(work, batches, Path(folder), jobs=workers, progress=progress, unit="groups of models")
+        tasks = run_tasks(work, batches, Path(folder), jobs=workers, progress=progress, unit="groups of models")
+        parts = list(tasks)
     for part in parts:
         if part.error:
             raise InputError(part.error)
