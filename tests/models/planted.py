@@ -19,8 +19,8 @@ from toolkit.types import BoolArray
 FIRST_DAY = 19_000
 FIRST_MS = FIRST_DAY * DAY_MS
 HOURS_A_REGIME = 60
-HOLD_HOURS = 4
-SIGMA, DRIFT = 0.006, 0.0004
+HOLD_HOURS = 2
+SIGMA, DRIFT = 0.006, 0.0006
 SYMBOLS = ("AAA/USDT", "BBB/USDT", "CCC/USDT")
 # The first tells the regime, the others nothing.
 FEATURES = ("volume_ratio(10)", "rsi(10)", "zscore(30)", "minutes_since_midnight", "side", "stop_distance")
