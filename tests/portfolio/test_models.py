@@ -9,14 +9,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.models.stand_in import DirectionLearner, StandInPlan, first_ms, members, minutes
+from tests.models.stand_in import FEATURES, DirectionLearner, StandInPlan, first_ms, members, minutes
 from toolkit.analysis.runs import read_run
 from toolkit.bars.series import Bars
 from toolkit.errors import InputError
 from toolkit.models.judging import Version
+from toolkit.models.panel import make_panel
+from toolkit.models.recipe import Recipe
+from toolkit.models.relearning import RecipeLearner
 from toolkit.models.retraining import RetrainPolicy
-from toolkit.models.walking import walk_group
+from toolkit.models.store import read_info, read_model, save_model
+from toolkit.models.walking import Known, walk_group
 from toolkit.portfolio.backtest import portfolio_backtest
+from toolkit.portfolio.deployment import Deployment, ModelUse, Source
 from toolkit.portfolio.limits import Limits
 from toolkit.portfolio.loading import load_members
 from toolkit.portfolio.result import PortfolioResult
@@ -178,6 +183,39 @@ def test_versions_that_are_there_judge_as_when_they_were_learned(
     for name in ("signals", "trades", "equity", "predictions"):
         assert getattr(given, name).equals(getattr(result, name), null_equal=True), name
     assert given.asked["models"]["versions"]["volatility_breakout"][0].startswith("volatility_breakout@")
+
+
+def test_a_deployment_is_judged_by_the_models_that_it_names(
+    bars: Mapping[str, Bars], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path))
+    mine = [one for one in members() if one.strategy == "volatility_breakout"]
+    start_ms, cutoff_ms = first_ms(bars, START_DAY), first_ms(bars, 12)
+    loaded = load_members(mine, bars=bars, start=start_ms, features=FEATURES, jobs=1)
+    recipe = Recipe("logistic", features=FEATURES, folds=2, embargo="1h", min_trades=20, method="quantile")
+    panel = make_panel(loaded, FEATURES, (start_ms, cutoff_ms))
+    trained = RecipeLearner(recipe, FEATURES)(loaded, {}, Known(start_ms, cutoff_ms), panel)
+    folder = save_model(trained, "volatility_breakout")
+    info = read_info(folder)
+    use = ModelUse(info.name, info.version, info.checksum, tuple(one.instance.id for one in mine))
+    ids = [one.instance.id for one in members()]
+    plain = Deployment(
+        tuple(members()), dict.fromkeys(ids, 0.25), LIMITS, 100_000.0, cutoff_ms, Source(None, start_ms, cutoff_ms, 4)
+    )  # fmt: skip
+    deployed = portfolio_backtest(replace(plain, models=(use,)), bars=bars, start=cutoff_ms, jobs=1)
+    version = Version(info.id, 0, read_model(folder))
+    given = portfolio_backtest(
+        plain, bars=bars, start=cutoff_ms, jobs=1, models={"volatility_breakout": [version]}
+    )  # fmt: skip
+    for name in ("signals", "trades", "equity"):
+        assert getattr(deployed, name).equals(getattr(given, name), null_equal=True), name
+    vetoed = deployed.signals.filter(pl.col("decision") == "vetoed")
+    assert len(vetoed) and set(vetoed["model_version"]) == {info.id}
+    others = deployed.signals.filter(pl.col("instance").str.starts_with("reversal"))
+    assert len(others) and others["model_version"].null_count() == len(others)
+    assert not [note for note in deployed.notes if note.startswith("IN SAMPLE: model")]
+    early = portfolio_backtest(replace(plain, models=(use,)), bars=bars, start=start_ms, jobs=1)
+    assert any(note.startswith(f"IN SAMPLE: model {info.id} was learned") for note in early.notes)
 
 
 def test_what_cannot_judge_is_refused(bars: Mapping[str, Bars]) -> None:

@@ -104,16 +104,16 @@ def backtest(
     how = {"lookback": lookback, "method": method, "rebalance_latency": rebalance_latency}
     policy = _policy(rebalance, chosen, how, caps)
     plan = model_plan(model, model_per, (retrain_every, min_trades, train_window, train_latency))
-    if plan is not None and min_trades is not None:
-        text = "outcomes that a model is first learned from; a sweep's rows are chosen by the sweep's own"
-        print(f"--min-trades {min_trades}: {text}", file=sys.stderr)
-        min_trades = None
+    # With models the option is theirs; a sweep's rows are then chosen by the sweep's own least number of trades.
+    rows_min_trades = min_trades if plan is None else None
     asked_limits, venues = _limits(limits, limit or [], instrument or [])
     result = portfolio_backtest(
         source, start=start, end=end, weights=_weights(weights), policy=policy, caps=caps, learn_from=learn_from,
-        limits=asked_limits, instruments=venues, capital=capital, top=top, by=by, min_trades=min_trades, db=db,
+        limits=asked_limits, instruments=venues, capital=capital, top=top, by=by, min_trades=rows_min_trades, db=db,
         models=plan, accept_code=accept_code, jobs=jobs, progress=True,
     )  # fmt: skip
+    if min_trades is not None and plan is not None and result.origin.source == "sweep":
+        print(f"--min-trades {min_trades} is the models'; the sweep's rows are chosen by its own", file=sys.stderr)
     folder = result.save(out, factors=factors) if save else None
     if json_:
         _print_machine(result, folder)

@@ -1,5 +1,5 @@
-"""What a backtest is told of models: a recipe that is learned again and again (`ModelPlan`), or versions that are there;
-where nothing is given, a deployment names its own.
+"""What a backtest is told of models: a recipe that is learned again and again (`ModelPlan`), or versions that are
+there; where nothing is given, a deployment names its own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +11,9 @@ from toolkit.models.features import check_features, default_features
 from toolkit.models.groups import STRATEGY, grouped
 from toolkit.models.judging import Version
 from toolkit.models.retraining import RetrainPolicy
+from toolkit.models.store import read_info
 from toolkit.models.walkforward import Reader, Walk, judged_by, walk_forward
-from toolkit.models.walking import Learn
+from toolkit.models.walking import Learn, Training
 from toolkit.portfolio.loading import LoadedMember
 from toolkit.sweep.local import default_jobs
 
@@ -49,8 +50,10 @@ class ModelPlan:
 
     def learner(self, intervals: Iterable[str], jobs: int) -> Learn:
         """How its versions are learned, with so many threads each."""
+        from toolkit.models.backends.choices import backend
         from toolkit.models.relearning import RecipeLearner
 
+        backend(self.recipe.backend)  # where its environment is missing, that is said before anything runs
         return RecipeLearner(self.recipe, self.features(intervals), jobs)
 
     def table(self) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def models_asked(models: Any, deployment: "Deployment | None") -> "Asked | None"
     InputError : neither a plan nor versions.
     """
     if models is None:
-        return deployment if getattr(deployment, "models", None) else None
+        return deployment if deployment is not None and deployment.models else None
     if isinstance(models, ModelPlan):
         return models
     if not isinstance(models, Mapping):
@@ -123,9 +126,7 @@ def walk_of(
     if isinstance(asked, Mapping):
         return judged_by(loaded, asked, span_ms[0])
     if not isinstance(asked, ModelPlan):
-        from toolkit.models.deployed import judged_of
-
-        return Walk(judged_of(asked, loaded), (), {})
+        return _deployed(asked, loaded)
     workers = default_jobs() if jobs is None else jobs
     # Worker processes have a core each; a single group has them all.
     threads = workers if len(grouped([one.member for one in loaded], asked.per)) == 1 else 1
@@ -133,3 +134,17 @@ def walk_of(
         loaded, asked.retrain, asked.learner([one.instance.interval for one in loaded], threads), span_ms,
         per=asked.per, reader=reader, jobs=workers, progress=progress,
     )  # fmt: skip
+
+
+def _deployed(deployment: "Deployment", loaded: Sequence[LoadedMember]) -> Walk:
+    """What a deployment's own models say; they hold throughout."""
+    from toolkit.models.deployed import bundle_of, judged_of
+
+    trainings: list[Training] = []
+    group_of: dict[str, str] = {}
+    for use in deployment.models:
+        info = read_info(bundle_of(use))
+        rows = int(info.facts.get("rows") or 0)
+        trainings.append(Training(use.name, info.id, 0, info.from_ms, info.until_ms, rows, dict(info.facts)))
+        group_of |= dict.fromkeys(use.instances, use.name)
+    return Walk(judged_of(deployment, loaded), tuple(trainings), group_of)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from toolkit.bars.moments import Moment
-from toolkit.bars.series import Bars
+from toolkit.bars.series import Bars, utc
 from toolkit.engine.types import Judged
 from toolkit.errors import InputError
 from toolkit.models.batches import batches_of
@@ -50,15 +50,22 @@ class Walk:
         """Time that learning took, summed over workers."""
         return sum(one.secs for one in self.trainings)
 
-    def notes(self) -> list[str]:
-        """A sentence for each group without a single version: all its signals were taken."""
+    def notes(self, start_ms: int) -> list[str]:
+        """Sentences that a reader must know: groups that never had a version, and versions that judge the very days
+        that they were learned from."""
         last: dict[str, Training] = {}
         for one in self.trainings:
             if one.version or not last.get(one.group, one).version:
                 last[one.group] = one
         silent = [name for name in dict.fromkeys(self.group_of.values()) if name not in last or not last[name].version]
-        return [
+        said = [
             f"no model of {name} was learned, all its signals are taken: {self._why(last.get(name))}" for name in silent
+        ]
+        seen = [one for one in self.trainings if one.version and max(one.from_ms, start_ms) < one.trained_until_ms]
+        return said + [
+            f"IN SAMPLE: model {one.version} was learned from outcomes up to {utc(one.trained_until_ms)}, days that it "
+            f"judges here"
+            for one in seen
         ]
 
     @staticmethod

@@ -121,7 +121,7 @@ def portfolio_backtest(
         *_not_traded(venues, run),
         *_ends_before(plan.end_ms, run.end_ms),
         *schedules.notes,
-        *([] if walk is None else walk.notes()),
+        *([] if walk is None else walk.notes(run.start_ms)),
     ]
     table = plan.table() | ({} if asked is None else {"models": models_table(asked)})
     return PortfolioResult(
