@@ -10,6 +10,7 @@ import numpy as np
 
 from toolkit.engine.identity import canonical_json
 from toolkit.errors import InputError, LockstepError, UnknownNameError
+from toolkit.models.backends.choices import backend
 from toolkit.models.recipe import Recipe
 from toolkit.toml_file import read_toml
 
@@ -68,7 +69,8 @@ def space_of(grid: Mapping[str, Any], base: Recipe, *, budget: int | None = None
 
     Raises
     ------
-    InputError and its kinds : an axis that no recipe has, without values, or a point that is no valid recipe.
+    InputError and its kinds : an axis that no recipe has, without values, a point that is no valid recipe, or a backend
+    whose environment is not installed.
     """
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
         raise InputError(f"`budget` must be a whole number of at least 1, was {budget!r}; leave it out to try all")
@@ -85,6 +87,7 @@ def space_of(grid: Mapping[str, Any], base: Recipe, *, budget: int | None = None
     learning, trials = [], list[Trial]()
     for number, mine in enumerate(chosen):
         recipes = [_recipe(base, point) for point in mine]
+        backend(recipes[0].backend)
         learning.append(recipes[0])
         seen = set[str]()
         for point, recipe in zip(mine, recipes, strict=True):

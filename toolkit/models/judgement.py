@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from toolkit.models.controls import CONTROLS, FUTURE, PAST, PERMUTED, control_gains, verdict
+from toolkit.models.controls import CONTROLS, FUTURE, PAST, PERMUTED, Verdict, control_gains, verdict
 from toolkit.models.fitness import DAILY
 from toolkit.models.significance import Comparison, as_table, compare, difference_interval
 from toolkit.models.tally import BEFORE, BEFORE_RANK, Tally
 from toolkit.types import FloatArray
 
 FIGURE = "sortino"
-_EXPECTED = {FUTURE: "well above 0: what a leak would look like", PAST: "less than the model, what it tells is old"}
-_NEAR_ZERO = "near 0: there is nothing to learn"
+_EXPECTED = {FUTURE: "far above 0, what a leak would look like", PAST: "less than the model, what it tells is old"}
+_NOTHING = "what trading less is worth by itself, near 0 for strategies that lose nothing"
 
 
 def compared(tally: Tally, *, trials: int, seed: int) -> dict[str, Comparison]:
@@ -72,8 +72,8 @@ def judged(tally: Tally, chosen: str, *, trials: int, seed: int) -> dict[str, An
 
     Returns
     -------
-    `methods` (a comparison each, with trades), `controls` (a row each), `verdicts` (a sentence a method), and `verdict`
-    of the chosen method: whether the improvement survives, and in words.
+    `methods` (a comparison each, with trades), `controls` (a row each), `against` (by method, why its improvement does
+    not survive; nothing where it does), and `verdict` of the chosen method, in words too.
     """
     found = compared(tally, trials=trials, seed=seed)
     beside = {method: controlled(tally, method, seed=seed) for method in found}
@@ -85,13 +85,17 @@ def judged(tally: Tally, chosen: str, *, trials: int, seed: int) -> dict[str, An
     return {
         "methods": {method: {**as_table(one), **_trades(tally, method)} for method, one in found.items()},
         "controls": [_control(one) for controls in beside.values() for one in controls],
-        "verdicts": {method: one.text for method, one in said.items()},
-        "verdict": {
-            "method": first,
-            "survives": first is not None and said[first].survives,
-            "text": "Nothing was compared: a member alone cannot be ranked." if first is None else said[first].text,
-        },
+        "against": {method: list(one.against) for method, one in said.items()},
+        "verdict": _verdict(first, said),
     }
+
+
+def _verdict(chosen: str | None, said: Mapping[str, Verdict]) -> dict[str, Any]:
+    if chosen is None:
+        why = "nothing was compared, a member alone cannot be ranked"
+        return {"method": None, "survives": False, "text": f"No improvement: {why}.", "against": [why]}
+    one = said[chosen]
+    return {"method": chosen, "survives": one.survives, "text": one.text, "against": list(one.against)}
 
 
 def _trades(tally: Tally, method: str) -> Mapping[str, int | None]:
@@ -100,7 +104,7 @@ def _trades(tally: Tally, method: str) -> Mapping[str, int | None]:
 
 def _control(one: Controlled) -> dict[str, Any]:
     row = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in asdict(one).items()}
-    return {**row, "text": CONTROLS.get(one.control, ""), "expected": _EXPECTED.get(one.control, _NEAR_ZERO)}
+    return {**row, "text": CONTROLS.get(one.control, ""), "expected": _EXPECTED.get(one.control, _NOTHING)}
 
 
 def daily_frame(tally: Tally) -> pl.DataFrame:
@@ -126,7 +130,7 @@ def group_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """A row a group and method, flat: what `results.json` has under `by_group`."""
     flat = [
         {"group": one["group"], "method": method, "members": one["members"], "rows": one["rows"], **cells,
-         "verdict": one["verdicts"][method]}
+         "against": "; ".join(one["against"][method])}
         for one in rows for method, cells in one["methods"].items()
     ]  # fmt: skip
     return pl.DataFrame(flat, infer_schema_length=None)

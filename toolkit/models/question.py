@@ -8,6 +8,7 @@ from typing import Any
 from toolkit.bars.moments import Moment, check_range, to_ms
 from toolkit.bars.series import utc
 from toolkit.errors import InputError
+from toolkit.models.backends.choices import backend
 from toolkit.models.batches import Loading
 from toolkit.models.groups import ALL, STRATEGY, Group, Grouped, grouped, groups_of
 from toolkit.models.members_file import member_rows
@@ -108,6 +109,8 @@ def ask(
     check_range(*(None if m is None else to_ms(m, name) for m, name in ((start, "start"), (end, "end"))))
     given = _file_of(recipe, root)
     wanted = Recipe.from_table({**given.recipe.table(), **(changes or {})})
+    # A library whose environment is not there is told before anything is run.
+    backend(wanted.backend)
     named = None if modules is None else tuple(modules)
     found = groups_of(
         source, strategies=strategies, per=per, root=root, modules=named, accept_code=accept_code, **chosen

@@ -61,8 +61,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart; `data` is what the page's script draws, by its `kind`: lines, bars, intervals, chance, histogram, heat,
-    scatter.
+    """A chart; `data` is what the page's script draws, by its `kind`: lines, bars, grouped, intervals, chance,
+    histogram, heat, scatter.
     """
 
     id: str

@@ -63,6 +63,13 @@
         yaxis: axis({ type: "category", autorange: "reversed", categoryorder: "array", categoryarray: chart.order }),
       }];
     },
+    grouped(chart) {
+      const traces = chart.series.map((s) => ({
+        type: "bar", name: s.name, x: chart.x, y: s.y, hovertext: s.text, marker: { color: css(s.role) }, hovertemplate: "%{hovertext}<extra></extra>",
+        error_y: s.low ? { type: "data", symmetric: false, array: s.high.map((v, k) => v - s.y[k]), arrayminus: s.low.map((v, k) => s.y[k] - v), color: css("ink"), thickness: 1.4, width: 6 } : undefined,
+      }));
+      return [traces, { barmode: "group", bargap: 0.35, bargroupgap: 0.06, xaxis: axis({ type: "category", showgrid: false }), yaxis: axis({ tickformat: TICKS[chart.unit], zeroline: true, zerolinecolor: css("muted") }) }];
+    },
     chance(chart) {
       const bars = { type: "histogram", x: chart.values, nbinsx: 40, marker: { color: css("muted") }, opacity: 0.75, name: chart.values_name, hovertemplate: "%{x}: %{y}<extra></extra>" };
       const lines = chart.marks.map((m) => ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: m.x, x1: m.x, line: { color: css(m.role), width: 2.5 } }));

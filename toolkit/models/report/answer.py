@@ -94,16 +94,18 @@ def _table(pooled: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _before_after(pooled: Mapping[str, Mapping[str, Any]]) -> Chart:
-    names = list(pooled)
-    series = [
-        {
-            "name": when, "x": names, "y": [pooled[name][when] for name in names], "role": role,
-            "text": [f"{when}: {ratio(pooled[name][when]).text}" for name in names],
-        }
+    """Bars before and after; the interval of the difference stands on the bar after."""
+    rows = list(pooled.values())
+    series: list[dict[str, Any]] = [
+        {"name": when, "y": [row[when] for row in rows], "role": role,
+         "text": [f"{name}, {when}: {ratio(row[when]).text}" for name, row in pooled.items()]}
         for when, role in (("before", "muted"), ("after", "c1"))
     ]  # fmt: skip
-    data = {"kind": "intervals", "unit": "number", "series": series, "order": names}
-    return Chart("before-after-chart", f"{_figure(pooled)} before and after", data, height=90 + 45 * len(names))
+    if all(not missing(row["low"]) and not missing(row["before"]) for row in rows):
+        series[1] |= {end: [row["before"] + row[end] for row in rows] for end in ("low", "high")}
+    data = {"kind": "grouped", "unit": "number", "x": list(pooled), "series": series}
+    caption = "The whisker is the 95 % interval of the difference, from the bar before on."
+    return Chart("before-after-chart", f"{_figure(pooled)} before and after", data, caption, 260)
 
 
 def _differences(pooled: Mapping[str, Mapping[str, Any]]) -> Block:

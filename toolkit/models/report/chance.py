@@ -6,6 +6,7 @@ from toolkit.analysis.portfolio_report.blocks import (
     Chart,
     Column,
     Note,
+    Pair,
     Row,
     Section,
     Table,
@@ -46,7 +47,10 @@ def chance(source: Source) -> Section | None:
         "Labels are dealt out anew among the training signals, everything else stays: what the model then gains is "
         "luck. The p-value counts the model itself, so it is never 0."
     )
-    return Section("chance", "Could it be luck", blocks, lead)
+    beside: list[Block] = [
+        Pair(blocks[k], blocks[k + 1]) if len(blocks) > k + 1 else blocks[k] for k in range(0, len(blocks), 2)
+    ]
+    return Section("chance", "Could it be luck", beside, lead)
 
 
 def controls(source: Source) -> Section | None:
@@ -61,16 +65,15 @@ def controls(source: Source) -> Section | None:
         Column("control", numeric=False), Column("what it is", numeric=False, wide=True),
         Column("applied by", numeric=False), Column("runs"), Column("before"), Column("mean difference"),
         Column("95 % of runs", hint="of one run: of resampled days"),
-        Column("what to expect", numeric=False, wide=True),
     ]  # fmt: skip
     table = Table(
         "controls-table", columns,
         [
             Row(
                 [
-                    words(row["control"]), Cell(row["text"]), words(row["method"]), count(row["runs"]),
-                    ratio(row["before"]), Cell(signed(row["difference"]), sort=row["difference"]), interval(row),
-                    Cell(row["expected"]),
+                    words(row["control"]), Cell(f"{row['text']}. Expected: {row['expected']}."),
+                    words(row["method"]), count(row["runs"]), ratio(row["before"]),
+                    Cell(signed(row["difference"]), sort=row["difference"]), interval(row),
                 ]
             )
             for row in rows

@@ -18,7 +18,7 @@ def groups(source: Source) -> Section | None:
     columns = [
         Column("group", numeric=False), Column("applied by", numeric=False), Column("instances"), Column("signals"),
         Column("Sortino before"), Column("after"), Column("difference"), Column("95 % interval"), Column("p-value"),
-        Column("trades before"), Column("after"), Column("verdict", numeric=False, wide=True),
+        Column("trades before"), Column("after"), Column("does it survive", numeric=False, wide=True),
     ]  # fmt: skip
     rows = [_row(one, name, cells) for one in found for name, cells in one["methods"].items()]
     table = Table("groups-table", columns, rows, tall=len(rows) > 24)
@@ -28,12 +28,14 @@ def groups(source: Source) -> Section | None:
 
 
 def _row(one: Mapping[str, Any], name: str, cells: Mapping[str, Any]) -> Row:
-    verdict = (one.get("verdicts") or {}).get(name, "")
+    against = (one.get("against") or {}).get(name, [])
+    said = "survives" if not against else against[0] + (f", and {len(against) - 1} more" if against[1:] else "")
     return Row(
         [
             words(one["group"]), words(name), count(one["members"]), count(one["rows"]), ratio(cells["sortino_before"]),
             ratio(cells["sortino_after"]), Cell(signed(cells["difference"]), sort=cells["difference"]), interval(cells),
-            chance_cell(cells), count(cells.get("trades_before")), count(cells.get("trades_after")), Cell(verdict),
+            chance_cell(cells), count(cells.get("trades_before")), count(cells.get("trades_after")),
+            Cell(said),
         ]
     )  # fmt: skip
 

@@ -54,7 +54,8 @@ def _banners(source: Source) -> Iterator[Note]:
         yield Note(SYNTHETIC, "warn")
     verdict = (results.get("pooled") or {}).get("verdict")
     if verdict:
-        yield Note(verdict["text"], "good" if verdict["survives"] else "caution")
+        short = f"No improvement that survives: {'; '.join(verdict['against'])}." if verdict["against"] else ""
+        yield Note(short or "The improvement survives every test below.", "good" if verdict["survives"] else "caution")
     if results.get("in_sample"):
         yield Note(
             "The strategies were chosen on days that they are judged on here, so what they earn BEFORE the model is "
