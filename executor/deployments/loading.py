@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.deployments.members import Versions
+from executor.deployments.models import load_models
 from executor.ledger import Ledger
 from toolkit.bars.moments import to_ms
 from toolkit.errors import InputError
@@ -71,6 +72,7 @@ def load_document(
             "state": "active" if holds else "loaded",
         }])  # fmt: skip
         _instances(ledger, table, effective)
+        load_models(ledger, table, folder, effective)
         if not first:
             ledger.insert("commands", {
                 "ts_ms": now, "verb": "reload", "target": table["id"], "value": None, "by": "load", "status": "waiting",
@@ -117,6 +119,7 @@ def _open_account(ledger: Ledger, table: Mapping[str, Any], mode: str, start_ms:
 def _instances(ledger: Ledger, table: Mapping[str, Any], effective: int) -> None:
     """Instances with what was said of them before, and the weights of all; what the deployment leaves out is off."""
     known = {row["id"]: row for row in ledger.rows(_ENABLED)}
+    judge = {name: one["name"] for one in table.get("models", ()) for name in one["instances"]}
     rows = []
     for row in table["instances"]:
         before = known.get(row["id"])
@@ -124,7 +127,7 @@ def _instances(ledger: Ledger, table: Mapping[str, Any], effective: int) -> None
             "id": row["id"], "deployment": table["id"], "strategy": row["strategy"], "symbol": row["symbol"],
             "exchange": row["exchange"], "base": row["base"], "interval": row["interval"], "document": json.dumps(row),
             "weight": row["weight"], "enabled": 1 if before is None else before["enabled"],
-            "note": None if before is None else before["note"],
+            "note": None if before is None else before["note"], "model": judge.get(row["id"]),
         })  # fmt: skip
     ledger.put("instances", rows)
     weights = [

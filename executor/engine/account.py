@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from executor.engine.model import Verdict
 from executor.engine.signals import AtClose, Traded
 from executor.engine.windows import History
 from executor.feed.base import Series
@@ -79,8 +80,9 @@ class Account:
 
     Attributes
     ----------
-    legs : what each row of `state` is of. state : LEG records. tape : records of the moment that is being stepped;
-        rows `0 .. len(legs)` of its signals are the legs' live ones, what is behind them is new.
+    legs : what each row of `state` is of. state : LEG records. said : by leg, what a model says at this moment.
+    tape : records of the moment that is being stepped; rows `0 .. len(legs)` of its signals are the legs' live ones,
+        what is behind them is new.
     """
 
     def __init__(self, members: Sequence[Traded], histories: Mapping[Series, History], terms: Terms) -> None:
@@ -95,6 +97,7 @@ class Account:
         self._distances, self._gates = np.full((n, depth), np.nan), np.zeros(n, np.uint8)
         self._verdicts, self._predictions = np.zeros(n, np.uint8), np.full(n, np.nan)
         self._scales = np.ones(n)
+        self.said: dict[int, Verdict] = {}
         self._tradable = {s: np.zeros(len(histories[s].base.ts), np.bool_) for s in self.series}
         self._masked = {s: np.zeros((2, len(histories[s].base.ts))) for s in self.series}
         self._masked_to = dict.fromkeys(self.series, (0, 0))
@@ -140,6 +143,7 @@ class Account:
 
     def settle(self, moment_ms: int, bars: Mapping[Series, int], acts: Records | None = None) -> IntArray:
         """The broker's half of a moment; returns the legs due. bars : open time of the bar each series steps on."""
+        self.said.clear()
         for series in bars:
             self._point(series)
         if acts is not None:
@@ -173,10 +177,12 @@ class Account:
         self._gates[first : first + len(one.sides)] = gates
         seats["first"][first : first + len(one.sides)] = signal_bar
 
-    def judge(self, leg: int, verdict: int, prediction: float, scale: float) -> None:
+    def judge(self, leg: int, said: Verdict) -> None:
         """What the model says of the entry that the leg may propose at this moment."""
         seats: Any = self.book.seats
-        self._verdicts[leg], self._predictions[leg], self._scales[leg] = verdict, prediction, scale
+        prediction = said.prediction
+        self._verdicts[leg], self._predictions[leg], self._scales[leg] = said.decision, prediction, said.scale
+        self.said[leg] = said
         seats["n_verdicts"][leg] = seats["n_scales"][leg] = 1
         seats["n_predictions"][leg] = int(prediction == prediction)
 

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import partial
 from typing import Any
 
 from executor.broker.base import Broker, Intent, Kind, Order, Report, Status
@@ -12,7 +13,7 @@ from executor.engine import commands, state
 from executor.engine.account import Account, Terms
 from executor.engine.callbacks import Callbacks
 from executor.engine.commands import Commands
-from executor.engine.model import AcceptAll, EntryModel
+from executor.engine.model import DeployedModels, EntryModel
 from executor.engine.plan import load_plan
 from executor.engine.records import Changes, Recorder
 from executor.engine.signals import Evaluator, Traded
@@ -44,7 +45,7 @@ class Engine:
 
     Parameters
     ----------
-    broker : where orders go. model : what is asked before an entry.
+    broker : where orders go. model : what is asked before an entry; default the models that the deployments name.
     load : the members of the ledger's deployments; for tests.
     clock : the wall's epoch milliseconds. max_entry_age_ms : entries of older moments are refused; None = never.
     """
@@ -60,9 +61,9 @@ class Engine:
         max_entry_age_ms: int | None = None,
     ) -> None:
         self.ledger, self.broker = ledger, broker
-        self._load, self._model, self._clock = load, model or AcceptAll(), clock
+        self._load, self._clock = load, clock
+        self._model = model if model is not None else DeployedModels(ledger)
         self._max_entry_age_ms = max_entry_age_ms
-        self._asks = not isinstance(self._model, AcceptAll)
         self.reload()
         self._callbacks.started()
 
@@ -75,7 +76,8 @@ class Engine:
             raise LockstepError(f"{ledger.path} has no deployment to trade; load one: executor load DEPLOYMENT")
         self._start_ms = int(ledger.meta("start_ms") or 0)
         self.seq, self.moment_ms = kept.seq, kept.moment_ms
-        self._lengths = _lengths(plan.members)
+        self._model.reload()
+        self._lengths = _lengths(plan.members, self._model)
         self._restamp(kept.moment_ms)
         traded = {one.series for one in plan.members}
         self._next = {series: self._begins(series, series in traded) for series in self._lengths}
@@ -187,6 +189,7 @@ class Engine:
             self._histories[series].append(bar)
             self._next[series] = bar.ts + series.base_ms
         ledger.put("bars", [state.bar_row(s, bar, event.recorded, self.seq, now) for s, bar in bars.items()])
+        self._model.take_up(moment)
         done = self._commands.apply(moment, self.seq, now)
         if done.reweighed:
             self._broken = commands.broken(ledger)
@@ -261,11 +264,10 @@ class Engine:
                 self._gate(evaluator, one, first, close_ms)
                 continue
             account.say(one, first, said, (bars[one.series] // one.series.base_ms, _signal_bar(one, close_ms)))
-            if self._asks:
-                for j, side in enumerate(one.sides):
-                    if said.sides[side].enter and not legs["active"][first + j]:
-                        verdict = self._model.decide(one, side, moment)
-                        account.judge(first + j, verdict.decision, verdict.prediction, verdict.scale)
+            for j, side in enumerate(one.sides):
+                if said.sides[side].enter and not legs["active"][first + j]:
+                    see = partial(evaluator.features, one, side, said, close_ms)
+                    account.judge(first + j, self._model.decide(one, side, moment, see))
 
     def _failed(self, one: Traded, first: int, error: Exception, moment: int) -> None:
         """An instance whose strategy raises is switched off, and not asked again; the others go on.
@@ -426,12 +428,12 @@ def sum_of_capital(ledger: Ledger) -> float:
     return float(found)
 
 
-def _lengths(members: Sequence[Traded]) -> dict[Series, tuple[int, dict[str, int]]]:
+def _lengths(members: Sequence[Traded], model: EntryModel) -> dict[Series, tuple[int, dict[str, int]]]:
     """Bars that each series' windows hold: the longest that anybody looks back, and enough to mark the account by."""
     slowest = max(one.series.base_ms for one in members)
     found: dict[Series, tuple[int, dict[str, int]]] = {}
     for one in members:
-        base_bars, higher = one.bars_needed()
+        base_bars, higher = one.bars_needed(model.features_of(one.instance_id))
         reach_ms = base_bars * one.series.base_ms
         for series in (one.series, *one.peers, *one.native):
             bars, known = found.get(series, (0, {}))

@@ -27,6 +27,7 @@ SELECT e.moment_ms AS ts_ms, c.verb, c.target, c.value FROM commands c JOIN even
 WHERE c.status = 'done' ORDER BY c.id
 """
 _TRADES = "SELECT * FROM trades ORDER BY status = 'ACTIVE', exit_ms, instance, side, trade_id"
+_SAID = "SELECT instance, side, ts_ms, prediction, model_version, scale FROM signals"
 _ORDERS = "SELECT order_id, trade_id, kind, side, type, price, qty, status, created_ms, closed_ms FROM orders"
 _BARS = """
 SELECT exchange, symbol, base, ts, open, high, low, close, volume, filled, source FROM bars WHERE event IS NOT NULL
@@ -214,15 +215,43 @@ def _tables(ledger: Ledger, run: Session) -> "dict[str, pl.DataFrame]":
     from toolkit.portfolio import frames
 
     known: Any = run
+    said = _said(ledger)
     return {
-        "trades": frames.trades_table(known),
-        "signals": frames.signals_table(known, np.full(len(run.signals), np.nan)),
+        "trades": _with(frames.trades_table(known), said, "signal_ts").drop("scale", strict=False),
+        "signals": _with(frames.signals_table(known, np.full(len(run.signals), np.nan)), said, "ts"),
         "orders": _orders(ledger),
         "audit": frames.audit_table(known),
         "equity": frames.equity_table(known),
         "halts": pl.DataFrame({name: run.halts[name] for name in HALT.names or ()}),
         "bars": _bars(ledger),
     }
+
+
+def _said(ledger: Ledger) -> "pl.DataFrame | None":
+    """What models said of each signal; None where no instance is judged by one."""
+    import polars as pl
+
+    if not ledger.value("SELECT count(*) FROM instances WHERE model IS NOT NULL"):
+        return None
+    kinds = {
+        "instance": pl.String, "side": pl.String, "at": pl.Int64, "prediction": pl.Float64,
+        "model_version": pl.String, "scale": pl.Float64,
+    }  # fmt: skip
+    return pl.DataFrame([tuple(r) for r in ledger.rows(_SAID)], schema=kinds, orient="row")
+
+
+def _with(frame: "pl.DataFrame", said: "pl.DataFrame | None", at: str) -> "pl.DataFrame":
+    """The frame with what models said, as a backtest's has it."""
+    from toolkit.analysis.frames import TIME
+
+    if said is None:
+        return frame
+    keyed = said.with_columns(said["at"].cast(TIME)).rename({"at": at})
+    names = frame.columns
+    joined = frame.drop("prediction", "model_version", strict=False).join(
+        keyed, on=["instance", "side", at], how="left", maintain_order="left"
+    )
+    return joined.select(*names, *(n for n in ("model_version", "scale") if n not in names))
 
 
 def _orders(ledger: Ledger) -> "pl.DataFrame":

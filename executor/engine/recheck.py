@@ -1,7 +1,7 @@
 """The backtest of a session: what the compiled account does on the bars, weights and acts that the session recorded."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,13 @@ from executor.ledger import Ledger, number
 from toolkit.bars.series import Bars, from_arrays
 from toolkit.engine.account import ACT, CLOSE_ACT
 from toolkit.engine.identity import leg_id
+from toolkit.engine.sizing import Reason
+from toolkit.engine.types import LONG, SHORT, UNANSWERED, Judged
 from toolkit.errors import LedgerError
 from toolkit.types import Records
 
 if TYPE_CHECKING:
+    from toolkit.models.said import Said
     from toolkit.portfolio.simulate import PortfolioRun
 
 _BARS = """
@@ -33,6 +36,12 @@ SELECT count(*) FROM bars b JOIN events e ON e.seq = b.event WHERE e.moment_ms >
 """
 _EVERYONE = "SELECT id FROM instances"
 _WEIGHTS = "SELECT effective_ms, instance, weight FROM weights WHERE effective_ms <= ? ORDER BY effective_ms, instance"
+_VERSIONS = """
+SELECT name, version, folder, effective_ms FROM model_versions WHERE effective_ms IS NOT NULL
+ORDER BY name, effective_ms, id
+"""
+_JUDGED = "SELECT id, model FROM instances WHERE model IS NOT NULL"
+_UNANSWERED = "SELECT instance, side, t FROM signals WHERE reason = ?"
 _ACTS = "SELECT moment_ms, detail FROM events WHERE detail IS NOT NULL ORDER BY seq"
 
 
@@ -54,16 +63,20 @@ def recheck(path: Path, out: Path | None = None) -> Path:
     LedgerError : the session stepped on bars that came late, in events of their own; it says what to do instead.
     """
     from toolkit.analysis.runs import RunWriter
+    from toolkit.models import tables as model_tables
     from toolkit.portfolio import frames
 
     with Ledger.open(path, readonly=True) as ledger, ledger.snapshot():
-        run = backtest_of(ledger)
+        run, said = backtest_of(ledger)
         config = {"mode": "recheck", "ledger": path.name, "start_ms": run.start_ms, "end_ms": run.end_ms}
         with RunWriter("recheck", config, root=out) as writer:
-            shadows = np.full(len(run.signals), np.nan)
+            trades, signals = frames.trades_table(run), frames.signals_table(run, np.full(len(run.signals), np.nan))
+            if said.versions:
+                trades = model_tables.with_trades_said(trades, run, said)
+                signals = model_tables.with_signals_said(signals, run, said)
             for name, frame in {
-                "trades": frames.trades_table(run),
-                "signals": frames.signals_table(run, shadows),
+                "trades": trades,
+                "signals": signals,
                 "orders": frames.orders_table(run),
                 "audit": frames.audit_table(run),
                 "equity": frames.equity_table(run),
@@ -73,8 +86,10 @@ def recheck(path: Path, out: Path | None = None) -> Path:
             return writer.finish()
 
 
-def backtest_of(ledger: Ledger, load: LoadPlan = load_plan) -> "PortfolioRun":
-    """The compiled account over what a ledger recorded, from its first moment to its last event."""
+def backtest_of(ledger: Ledger, load: LoadPlan = load_plan) -> "tuple[PortfolioRun, Said]":
+    """The compiled account over what a ledger recorded, from its first moment to its last event; and what the models
+    said, each from the moment that it was taken up. That one gave no answer is taken from the record.
+    """
     from toolkit.engine.run import prepare
     from toolkit.portfolio.schedule import WeightSchedule
     from toolkit.portfolio.simulate import simulate
@@ -108,10 +123,43 @@ def backtest_of(ledger: Ledger, load: LoadPlan = load_plan) -> "PortfolioRun":
         np.array([[weights.get(name, 0.0) for name in names] for _, weights in rows]).reshape(len(rows), len(names)),
     )
     given: Any = loaded
-    return simulate(
+    said = _said(ledger, loaded)
+    run = simulate(
         given, schedule, plan.limits, capital=sum_of_capital(ledger), start_ms=start_ms, end_ms=kept.moment_ms,
-        instruments=plan.instruments, acts=_acts(ledger, members),
+        instruments=plan.instruments, acts=_acts(ledger, members), judged=said.judged,
     )  # fmt: skip
+    return run, said
+
+
+def _said(ledger: Ledger, loaded: "Sequence[_Loaded]") -> "Said":
+    """What models say of the raw entries, by the versions that the ledger says held."""
+    from toolkit.models.judging import NO_VERSION, Version, judge
+    from toolkit.models.said import Said
+    from toolkit.models.store import read_model
+
+    held: dict[str, list[Version]] = {}
+    for row in ledger.rows(_VERSIONS):
+        version = Version(f"{row['name']}@{row['version']}", row["effective_ms"], read_model(Path(row["folder"])))
+        held.setdefault(row["name"], []).append(version)
+    first = {name: sum(len(held[other]) for other in list(held)[:k]) for k, name in enumerate(held)}
+    of = {row["id"]: row["model"] for row in ledger.rows(_JUDGED)}
+    judged: dict[str, dict[int, Judged]] = {}
+    for one in loaded:
+        name = of.get(one.instance.id)
+        if name not in held:
+            continue
+        given: Any = one
+        judged[one.instance.id] = {
+            side: says._replace(versions=np.where(says.versions == NO_VERSION, NO_VERSION, says.versions + first[name]))
+            for side, says in judge(given, held[name]).items()
+        }
+    for row in ledger.rows(_UNANSWERED, (int(Reason.UNANSWERED),)):
+        side = LONG if row["side"] == "long" else SHORT
+        says = judged[row["instance"]][side]
+        leg = next(one for one in loaded if one.instance.id == row["instance"]).prepared.legs[side]
+        at = int(np.searchsorted(leg.entry_t, row["t"]))
+        says.verdicts[at], says.predictions[at], says.scales[at] = UNANSWERED, np.nan, 0.0
+    return Said(judged, tuple(version.id for versions in held.values() for version in versions))
 
 
 def _schedule(ledger: Ledger, moment_ms: int) -> list[tuple[int, dict[str, float]]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from executor.broker.base import Intent, Kind, Order, Status, Verb
 from executor.engine.account import Account, Leg, side_name
+from executor.engine.model import Verdict
 from toolkit.engine.account import N_AUDIT, N_DAYS, N_HALTS, N_SIGNALS, N_TRADES
 from toolkit.engine.identity import leg_id, trade_id
 from toolkit.engine.types import (
@@ -252,7 +253,7 @@ class Recorder:
                 "reason": int(tape.signal_reason[j]), "end": int(row["end"]),
                 "closed_ms": _closed_ms(row, base_ms) if row["end"] != 0 else None,
                 "expires_ms": (expires + 1) * base_ms if expires >= 0 else None, "ignored": int(row["ignored"]),
-                "prediction": math.nan, "seq": seq,
+                **_said(self._account.said.get(k)), "seq": seq,
             })  # fmt: skip
 
     def _signal_ended(self, k: int, row: Row, reason: int, changes: Changes) -> None:
@@ -378,6 +379,13 @@ def _order_row(order: Order, status: Status, seq: int) -> dict[str, object]:
         "status": status.value, "reason": "", "created_ms": order.created_ms, "closed_ms": None,
         "venue_order_id": "", "seq": seq,
     }  # fmt: skip
+
+
+def _said(verdict: Verdict | None) -> dict[str, object]:
+    """What a model said of a signal; a signal that none was asked of has its whole size."""
+    if verdict is None:
+        return {"prediction": math.nan, "scale": 1.0, "model_version": None}
+    return {"prediction": verdict.prediction, "scale": verdict.scale, "model_version": verdict.version}
 
 
 def _fill(

@@ -1,6 +1,6 @@
 """What every leg's strategy says at one close, from windows of exactly its lookback."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,16 +8,19 @@ import numpy as np
 
 from executor.engine.windows import History
 from executor.feed.base import Series
-from toolkit.bars.intervals import DAY_MS, INTERVAL_MS, floor_ts, interval_ms
+from toolkit.bars.intervals import DAY_MS, INTERVAL_MS, floor_ts, interval_ms, origin_ms
 from toolkit.bars.series import Bars
+from toolkit.engine.entries import entry_distances
 from toolkit.engine.lookback import history_start
 from toolkit.engine.rules import Columns, Costs, TradeRules, compile_rules
 from toolkit.engine.signals import distance_columns, gate_bits
-from toolkit.engine.types import LONG, SHORT, Rules
+from toolkit.engine.types import LONG, SHORT, LegSignals, Rules
 from toolkit.errors import InputError
+from toolkit.models.features import Entries, feature_values, features_start
 from toolkit.strategy import Signals, Strategy, named_lookback
 from toolkit.types import FloatArray
 
+_NO_BYTES = np.empty(0, np.uint8)
 SIDES = {"long": (LONG,), "short": (SHORT,), "both": (LONG, SHORT)}
 
 
@@ -61,15 +64,20 @@ class Traded:
         """Open time (epoch ms) of the earliest base bar that decides what it does at the bar opening at `bar_ms`."""
         return history_start(self.strategy, self.params, self.rules, self.interval, bar_ms)
 
-    def bars_needed(self) -> tuple[int, dict[str, int]]:
-        """How many base bars, and how many of each higher interval, its windows hold at most."""
+    def bars_needed(self, features: Sequence[str] = ()) -> tuple[int, dict[str, int]]:
+        """How many base bars, and how many of each higher interval, its windows hold at most.
+
+        features : what a model sees at its entries.
+        """
         # A Monday, the first of days, weeks and months alike, and the last bar before one: the longest reach back.
         week = 7 * DAY_MS
         monday = floor_ts(2_000 * week, week)
         bars = (monday + k for k in (0, week - self.signal_ms))
         # A window that is read anew inside a signal bar must show the one before it as it was.
-        reach = max(bar + 2 * self.signal_ms - self.history_start(bar) for bar in bars)
+        starts = ((b, min(self.history_start(b), features_start(features, self.interval, b))) for b in bars)
+        reach = max(bar + 2 * self.signal_ms - start for bar, start in starts)
         names = {self.interval, *(n for n in named_lookback(self.strategy.lookback(self.params)) if n in INTERVAL_MS)}
+        names |= {spec.partition(":")[0] for spec in features if ":" in spec}
         return -(-reach // self.series.base_ms), {name: reach // interval_ms(name) + 1 for name in names}
 
 
@@ -114,6 +122,20 @@ class Evaluator:
         """Its exit conditions' bits at the close of its bar at `moment_ms`; the strategy is not asked."""
         bars = self._closing(one, moment_ms) if one.columns.gates else None
         return 0 if bars is None else int(gate_bits(bars, one.columns)[-1])
+
+    def features(self, one: Traded, side: int, said: "AtClose", moment_ms: int, names: Sequence[str]) -> FloatArray:
+        """float64[1, k]: what a model sees at the entry that the instance's strategy says at the close of its bar."""
+        bar_ms = moment_ms - one.signal_ms
+        bars = self._window(one, features_start(names, one.interval, bar_ms))
+        at = np.array([len(bars) - 1])
+        base_ms = one.series.base_ms
+        distances = np.ascontiguousarray(said.sides[side].distances[:, None])
+        entry = LegSignals(
+            np.array([moment_ms // base_ms - 1]), np.empty(0, np.int64), distances, _NO_BYTES, _NO_BYTES,
+            one.signal_ms // base_ms, origin_ms(one.signal_ms) // base_ms, -1,
+        )  # fmt: skip
+        stop, target = entry_distances(bars.close[at], entry, one.numbers)
+        return feature_values(bars, Entries(at, side, stop, target), names)
 
     def _closing(self, one: Traded, moment_ms: int) -> Bars | None:
         """What decides its bar that closes at `moment_ms`, None where that bar is not there."""

@@ -69,6 +69,7 @@ def test_the_account_does_what_the_text_says(chunk: int) -> None:
         "NO_EQUITY",
         "BY_HAND",
         "STALE",
+        "UNANSWERED",
         "MANUAL",
     }
     assert wanted - set(seen) == set()

@@ -22,6 +22,8 @@ from toolkit.engine.types import (
     ENTRY_ORDER,
     EXIT_ORDER,
     NO_SIGNAL,
+    UNANSWERED,
+    VETOED,
     Bar,
     CostRates,
     DistanceMode,
@@ -323,6 +325,8 @@ def step_at(
         verdict = ACCEPTED
         if len(signals.verdicts) > 0:
             verdict = int(signals.verdicts[cursors[0]])
+            if verdict == UNANSWERED:
+                verdict = VETOED
         state = decide(state, bar, at, rules, verdict, notional / bar.close)
         open_signal(state, verdict, rules, signals_out, counts[N_SIGNALS])
         counts[N_SIGNALS] += 1

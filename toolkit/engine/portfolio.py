@@ -65,6 +65,7 @@ from toolkit.engine.types import (
     NO_ORDER,
     NO_SIGNAL,
     REJECTED,
+    UNANSWERED,
     VETOED,
     ExitReason,
     Matched,
@@ -76,7 +77,7 @@ from toolkit.types import IntArray
 LEG_BITS = 20
 MAX_LEGS = 2**LEG_BITS
 FAR = 2**62
-_VETOED, _REFUSED = int(Reason.VETOED), int(Reason.REFUSED)
+_VETOED, _REFUSED, _UNANSWERED = int(Reason.VETOED), int(Reason.REFUSED), int(Reason.UNANSWERED)
 HALT_EXIT, MANUAL_EXIT = int(ExitReason.HALT), int(ExitReason.MANUAL)
 
 
@@ -272,7 +273,11 @@ def decide_leg(book: Book, ledger: Ledger, tape: Tape, leg: int, moment: int, ex
     verdict = ACCEPTED if qty > 0.0 else REJECTED
     if len(signals.verdicts) > 0 and signals.verdicts[cursors[0]] != ACCEPTED:
         verdict = int(signals.verdicts[cursors[0]])
-        qty, reason = 0.0, _VETOED if verdict == VETOED else _REFUSED
+        qty, reason = 0.0, _REFUSED
+        if verdict == UNANSWERED:
+            verdict, reason = VETOED, _UNANSWERED
+        elif verdict == VETOED:
+            reason = _VETOED
     state = decide(load_leg(row), bar, at, rules, verdict, qty)
     save_leg(row, state)
     row["trade_weight"] = row["weight"]

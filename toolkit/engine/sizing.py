@@ -51,6 +51,7 @@ class Reason(IntEnum):
     UNPAID = 25
     BY_HAND = 26
     STALE = 27
+    UNANSWERED = 28
 
 
 REASONS: dict[Reason, str] = {
@@ -82,6 +83,7 @@ REASONS: dict[Reason, str] = {
     Reason.UNPAID: "the account could not pay at the fill",
     Reason.BY_HAND: "halted by hand",
     Reason.STALE: "the entry was older than the executor takes",
+    Reason.UNANSWERED: "the model gave no answer",
 }
 
 _WEIGHT, _RISK, _NOTIONAL = int(SizeMode.WEIGHT), int(SizeMode.RISK), int(SizeMode.NOTIONAL)

@@ -18,6 +18,8 @@ NO_ORDER, ENTRY_ORDER, EXIT_ORDER = 0, 1, 2
 
 # EntrySignal.status, and a verdict on a proposed entry
 NO_SIGNAL, ACCEPTED, VETOED, REJECTED = 0, 1, 2, 3
+# A verdict alone: a veto because the model gave no answer.
+UNANSWERED = 4
 
 NEVER = np.iinfo(np.int64).min
 
@@ -255,7 +257,7 @@ class LegSignals(NamedTuple):
     entry_t, exit_t : int64, ascending t of raw entries (enter and not exit) and of exits.
     distances : float64[k, n_entries], at the raw entries: row 0 the strategy's stop distance, row 1 its target
     distance, then factors.
-    verdicts : uint8[n_entries] or empty (all accepted): ACCEPTED, VETOED or REJECTED.
+    verdicts : uint8[n_entries] or empty (all accepted): ACCEPTED, VETOED, REJECTED or UNANSWERED.
     gates : uint8[n_signal_bars] or empty: bit g set where exit condition g holds.
     Signal bar of base bar t: (t + 1 - origin_bars) // ratio - 1 - first.
     """
@@ -273,7 +275,8 @@ class LegSignals(NamedTuple):
 class Judged(NamedTuple):
     """What a model says of a leg's raw entries, an element each.
 
-    verdicts : uint8[n], ACCEPTED, VETOED or REJECTED. predictions : float64[n], the probability of a win, NaN = none.
+    verdicts : uint8[n], ACCEPTED, VETOED, REJECTED or UNANSWERED. predictions : float64[n], the probability of a win,
+    NaN = none.
     scales : float64[n], what the size is multiplied by, 0 to 1. versions : int64[n], which model said so, -1 = none.
     """
 

@@ -1,6 +1,6 @@
 """Bars that a deployment's windows begin with: `seed/` of its bundle, a file a series."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from toolkit.bars.intervals import DAY_MS, interval_ms
 from toolkit.bars.symbols import canonical_symbol
 from toolkit.engine.lookback import history_start
 from toolkit.errors import InputError
+from toolkit.models.features import features_start
 from toolkit.portfolio.members import Member
 from toolkit.strategy import Strategy
 
@@ -39,8 +40,12 @@ class Seed(NamedTuple):
     columns: dict[str, NDArray[Any]]
 
 
-def reaches(members: Iterable[tuple[Member, Strategy]], at_ms: int) -> dict[SeedSeries, int]:
+def reaches(
+    members: Iterable[tuple[Member, Strategy]], at_ms: int, features: Sequence[str] = ()
+) -> dict[SeedSeries, int]:
     """How much history (ms, before `at_ms`) the windows of these members need of each series that they read.
+
+    features : what models see at their entries.
 
     Raises
     ------
@@ -54,7 +59,11 @@ def reaches(members: Iterable[tuple[Member, Strategy]], at_ms: int) -> dict[Seed
                 f"the same; write the deployment anew with `toolkit portfolio select`"
             )
         params = strategy.params(member.params)
-        start = history_start(strategy, params, member.rules, member.interval, at_ms - interval_ms(member.interval))
+        bar_ms = at_ms - interval_ms(member.interval)
+        start = min(
+            history_start(strategy, params, member.rules, member.interval, bar_ms),
+            features_start(features, member.interval, bar_ms),
+        )
         symbols = {member.symbol, *(canonical_symbol(peer) for peer in strategy.peers)}
         read = [SeedSeries(member.exchange, symbol, member.base) for symbol in sorted(symbols)]
         read += [SeedSeries(member.exchange, member.symbol, interval) for interval in strategy.native]

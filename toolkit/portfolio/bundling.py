@@ -8,6 +8,8 @@ from toolkit.analysis.runs import Run
 from toolkit.bars.load import stored_until
 from toolkit.engine.identity import own_sources
 from toolkit.errors import InputError, RunError, StrategyError
+from toolkit.models.deployed import FOLDER as MODELS
+from toolkit.models.deployed import copy_bundles, features_of
 from toolkit.portfolio.bundle import (
     BACKTEST,
     MANIFEST,
@@ -55,6 +57,7 @@ def write_bundle(
         write_json(half / BACKTEST, {"run": None, "band": None} if backtest is None else backtest_facts(backtest))
         _write_sources(half / SOURCES, deployment)
         _write_seeds(half / SEED, deployment, db)
+        copy_bundles(deployment.models, half / MODELS)
         _check_sources(half, deployment)
         write_manifest(half, deployment.id)
         _install(half, folder)
@@ -118,7 +121,8 @@ def _write_seeds(folder: Path, deployment: Deployment, db: Path | None) -> None:
     strategies = _strategies(deployment)
     at_ms = max(stored_until(m.symbol, m.interval, exchange=m.exchange, base=m.base, db=db) for m in deployment.members)
     folder.mkdir()
-    for series, reach_ms in reaches([(m, strategies[m.strategy]) for m in deployment.members], at_ms).items():
+    members = [(m, strategies[m.strategy]) for m in deployment.members]
+    for series, reach_ms in reaches(members, at_ms, features_of(deployment)).items():
         write_seed(folder, series, reach_ms, db)
 
 
@@ -133,11 +137,12 @@ def _install(half: Path, folder: Path) -> None:
     if not folder.exists():
         half.rename(folder)
     else:
-        for name in (SOURCES, SEED):
+        for name in (SOURCES, SEED, MODELS):
             # What an attempt that was killed has left.
             shutil.rmtree(folder / name, ignore_errors=True)
-        for name in (SOURCES, SEED, BACKTEST, FILE, MANIFEST):
-            (half / name).rename(folder / name)
+        for name in (SOURCES, SEED, MODELS, BACKTEST, FILE, MANIFEST):
+            if (half / name).exists():
+                (half / name).rename(folder / name)
         _sync(folder)
     _sync(folder.parent)
 

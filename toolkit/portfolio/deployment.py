@@ -41,6 +41,18 @@ class Source:
 
 
 @dataclass(frozen=True)
+class ModelUse:
+    """A model of the registry that judges entries: its name and version there, the checksum of its bundle, and whose
+    entries it judges (instance ids).
+    """
+
+    name: str
+    version: str
+    checksum: str
+    instances: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Deployment:
     """Instances with their weights and limits, and what was expected of them.
 
@@ -52,6 +64,7 @@ class Deployment:
     data : `runs.data_fingerprint` of every stored series that it was made from.
     policy : how it was chosen and weighed, as JSON can hold it.
     previous : id of the deployment that it follows. off : why every weight is 0; None where something is on.
+    models : who is judged by which; who is not named there is always accepted.
     id, created : made anew unless given; `created` is an ISO time, UTC.
     """
 
@@ -67,6 +80,7 @@ class Deployment:
     policy: Mapping[str, Any] = field(default_factory=dict)
     previous: str | None = None
     off: str | None = None
+    models: tuple[ModelUse, ...] = ()
     id: str = ""
     created: str = ""
 
@@ -80,6 +94,7 @@ class Deployment:
         if not (math.isfinite(self.capital) and self.capital > 0):
             raise InputError(f"`capital` must be a finite amount above 0, was {self.capital!r}")
         object.__setattr__(self, "weights", _checked(self.weights, ids, self.off))
+        _check_models(self.models, ids)
         now = datetime.now(UTC)
         if not self.created:
             object.__setattr__(self, "created", now.isoformat(timespec="milliseconds"))
@@ -109,6 +124,8 @@ class Deployment:
             "policy": dict(self.policy),
             "off": self.off,
         }
+        if self.models:
+            body["models"] = [asdict(one) for one in self.models]
         # As the file will say it: no tuples, no other kinds of numbers.
         plain: dict[str, Any] = json.loads(json.dumps(body, allow_nan=False))
         return {**plain, "checksum": checksum(plain)}
@@ -214,6 +231,20 @@ def _checked(weights: Mapping[str, float], ids: Sequence[str], off: str | None) 
     elif any(value != 0 for value in whole.values()):
         raise InputError(f"a deployment that is off ({off}) must have weights of 0 only; leave `off` out")
     return whole
+
+
+def _check_models(models: Sequence[ModelUse], ids: Sequence[str]) -> None:
+    """`InputError` where an instance is judged twice, or is not there, or a model is named in two versions."""
+    judged: dict[str, str] = {}
+    for k, one in enumerate(models):
+        if one.name in (other.name for other in models[:k]):
+            raise InputError(f"a deployment must name each model once, {one.name} is there twice")
+        for name in one.instances:
+            if name not in ids:
+                raise UnknownNameError(f"instance that model {one.name} judges", name, ids)
+            if name in judged:
+                raise InputError(f"{name} must be judged by one model, was by {judged[name]} and {one.name}")
+            judged[name] = one.name
 
 
 def _row(member: "Member", weight: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from toolkit.bars.moments import to_ms
 from toolkit.engine.rules import costs_from, rules_from
 from toolkit.errors import InputError, LockstepError, UnknownNameError
-from toolkit.portfolio.deployment import SCHEMA, Deployment, Source, checksum
+from toolkit.portfolio.deployment import SCHEMA, Deployment, ModelUse, Source, checksum
 from toolkit.portfolio.limits import instruments_from, limits_from
 from toolkit.portfolio.members import Member
 from toolkit.strategy import Strategy, get_strategy
@@ -98,6 +98,8 @@ def _deployment(table: Mapping[str, Any], accept_code: bool, modules: Iterable[s
     named = None if modules is None else tuple(modules)
     members = tuple(_member(row, get_strategy(row["strategy"], named), accept_code) for row in table["instances"])
     weights = [float(row["weight"]) for row in table["instances"]]
+    # Ids of today's code, where that was accepted.
+    today = {row["id"]: member.instance.id for row, member in zip(table["instances"], members, strict=True)}
     source, period = table["selected_from"], table["selected_from"]["period"]
     return Deployment(
         members=members,
@@ -117,9 +119,15 @@ def _deployment(table: Mapping[str, Any], accept_code: bool, modules: Iterable[s
         policy=table["policy"],
         previous=table["previous"],
         off=table["off"],
+        models=tuple(_model(row, today) for row in table.get("models", ())),
         id=table["id"],
         created=table["created"],
     )
+
+
+def _model(row: Mapping[str, Any], today: Mapping[str, str]) -> ModelUse:
+    instances = tuple(today.get(name, name) for name in row["instances"])
+    return ModelUse(row["name"], row["version"], row["checksum"], instances)
 
 
 def _member(row: Mapping[str, Any], strategy: Strategy, accept_code: bool) -> Member:

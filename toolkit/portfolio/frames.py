@@ -128,7 +128,7 @@ def audit_table(run: "PortfolioRun") -> pl.DataFrame:
     """
     audit, names = run.audit, naming(run, run.audit["member"])
     asked, given, price = audit["asked"], audit["given"], audit["price"]
-    vetoed = audit["reason"] == Reason.VETOED
+    vetoed = np.isin(audit["reason"], (Reason.VETOED, Reason.UNANSWERED))
     word = np.select([vetoed, given <= 0.0, given < asked], [3, 2, 1], 0)
     n = len(audit)
     return pl.DataFrame(

@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 # What may lie behind a difference: a bar of the symbol, the account.
 BARS, ACCOUNT = "bars", "account"
-_VETOES = {REASONS[Reason.VETOED], REASONS[Reason.REFUSED]}
+_VETOES = {REASONS[Reason.VETOED], REASONS[Reason.REFUSED], REASONS[Reason.UNANSWERED]}
 _OFF, _BY_HAND, _STALE = REASONS[Reason.OFF], REASONS[Reason.BY_HAND], REASONS[Reason.STALE]
 # Rules that look at more of the account than an audit row tells.
 _HIDDEN = {REASONS[r] for r in (

@@ -9,7 +9,7 @@ import numpy as np
 
 from executor.broker.paper import PaperBroker
 from executor.engine.engine import Engine
-from executor.engine.model import Verdict
+from executor.engine.model import AcceptAll, See, Verdict
 from executor.engine.signals import Traded
 from executor.engine.state import Plan
 from executor.feed.base import BarEvent, ClosedBar, Series
@@ -58,13 +58,13 @@ def scripted(entrant: Entrant) -> Strategy:
     return Strategy(entrant.strategy, say, Nothing, (entrant.bars.interval,), lambda _: 1)
 
 
-class CaseModel:
+class CaseModel(AcceptAll):
     """The verdicts, predictions and scales of a case."""
 
     def __init__(self, case: AccountCase) -> None:
         self._entrants = {e.id: e for e in case.entrants}
 
-    def decide(self, instance: Traded, side: int, moment_ms: int) -> Verdict:
+    def decide(self, instance: Traded, side: int, moment_ms: int, see: See) -> Verdict:
         entrant = self._entrants[instance.instance_id]
         k = int(np.searchsorted(entrant.bars.close_ts, moment_ms))
         verdict = int(entrant.verdicts[side][k]) if side in entrant.verdicts else 1

@@ -46,7 +46,7 @@ def test_a_session_with_acts_is_its_own_backtest(tmp_path: Path) -> None:
         case = unjudged(seed)
         with session_of(case, tmp_path / f"{k}.sqlite") as ledger:
             plan = plan_of(case)
-            run = backtest_of(ledger, lambda _, __, plan=plan: plan)
+            run, _ = backtest_of(ledger, lambda _, __, plan=plan: plan)
             trades += assert_same(run, ledger, case)["closed trades"]
     assert trades > 50
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from executor.ledger import Ledger
+from executor.ledger.migrations import STEPS
 from tests.executor.ledger.samples import python
 
 EVENTS = 4
@@ -82,4 +83,4 @@ Ledger.open(Path(sys.argv[1]), create=True)
     assert worker.returncode == -signal.SIGKILL
     assert path.exists()
     with Ledger.open(path, create=True) as ledger:
-        assert ledger.meta("schema") == "1"
+        assert ledger.meta("schema") == str(len(STEPS))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from executor.broker.base import Status
 from executor.ledger import Ledger, faults, number
+from executor.ledger.migrations import STEPS
 from tests.executor.ledger.samples import bar, event, mark
 from toolkit.errors import LedgerError, UnknownNameError
 
@@ -25,7 +26,7 @@ def test_a_ledger_is_durable_and_lets_readers_be(ledger: Ledger) -> None:
     assert ledger.value("PRAGMA journal_mode") == "wal"
     assert ledger.value("PRAGMA synchronous") == 2
     assert ledger.value("PRAGMA foreign_keys") == 0
-    assert ledger.meta("schema") == "1"
+    assert ledger.meta("schema") == str(len(STEPS))
 
 
 def test_there_is_no_ledger_unless_one_is_made(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from executor.ledger import Ledger, migrations
+from executor.ledger.migrations import STEPS
 from tests.executor.ledger.samples import event
 from toolkit.errors import LedgerError
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A ledger of schema 1 with one event."""
+    """A ledger of today's schema with one event."""
     file = tmp_path / "executor.sqlite"
     with Ledger.open(file, create=True) as ledger:
         ledger.put("events", [event(1)])
@@ -20,12 +21,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def add_step(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a second step of the schema."""
+    """Make one step more of the schema."""
     steps = folder / "schema"
     shutil.copytree(migrations._FOLDER, steps)
-    (steps / "0002_more.sql").write_text(text)
+    (steps / "9999_more.sql").write_text(text)
     monkeypatch.setattr(migrations, "_FOLDER", steps)
-    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, "0002_more.sql"))
+    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, "9999_more.sql"))
 
 
 def test_every_statement_of_a_step_is_taken() -> None:
@@ -42,14 +43,16 @@ def test_every_statement_of_a_step_is_taken() -> None:
 
 def test_an_old_ledger_is_upgraded_and_keeps_its_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_step(path.parent, "ALTER TABLE events ADD COLUMN mood TEXT;\nCREATE TABLE moods (mood TEXT);\n", monkeypatch)
-    with pytest.raises(LedgerError, match=r"older schema 1, which the daemon upgrades; start it: executor run"):
+    with pytest.raises(
+        LedgerError, match=rf"older schema {len(STEPS)}, which the daemon upgrades; start it: executor run"
+    ):
         Ledger.open(path, readonly=True)
     with Ledger.open(path) as ledger:
-        assert ledger.meta("schema") == "2"
+        assert ledger.meta("schema") == str(len(STEPS) + 1)
         ledger.put("events", [event(2) | {"mood": "calm"}])
         assert [tuple(r) for r in ledger.rows("SELECT seq, mood FROM events")] == [(1, None), (2, "calm")]
     with Ledger.open(path, readonly=True) as ledger:
-        assert ledger.meta("schema") == "2"
+        assert ledger.meta("schema") == str(len(STEPS) + 1)
 
 
 def test_a_step_that_fails_half_way_leaves_the_old_schema(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +61,7 @@ def test_a_step_that_fails_half_way_leaves_the_old_schema(path: Path, monkeypatc
         with pytest.raises(LedgerError, match="already exists"):
             Ledger.open(path)
     with Ledger.open(path) as ledger:
-        assert ledger.meta("schema") == "1"
+        assert ledger.meta("schema") == str(len(STEPS))
         assert ledger.value("SELECT count(*) FROM sqlite_master WHERE name = 'moods'") == 0
         assert ledger.value("SELECT count(*) FROM events") == 1
 
@@ -69,14 +72,14 @@ def test_a_ledger_that_was_never_finished_is_made_anew(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="empty, no ledger"):
         Ledger.open(path)
     with Ledger.open(path, create=True) as ledger:
-        assert ledger.meta("schema") == str(len(migrations.STEPS))
+        assert ledger.meta("schema") == str(len(STEPS))
 
 
 @pytest.mark.parametrize("readonly", [False, True])
 def test_a_newer_ledger_is_refused(path: Path, readonly: bool) -> None:
     with Ledger.open(path) as ledger:
         ledger.set_meta("schema", 99)
-    with pytest.raises(LedgerError, match=r"schema 99, .* up to 1; install the newer one again"):
+    with pytest.raises(LedgerError, match=rf"schema 99, .* up to {len(STEPS)}; install the newer one again"):
         Ledger.open(path, readonly=readonly)
 
 
