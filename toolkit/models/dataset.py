@@ -31,7 +31,7 @@ class Dataset:
     ----------
     features : names of the columns of `x`, as `features.check_features` returns them.
     x : float64[n, k], as known when each entry was decided; NaN = missing.
-    rows : ROW[n]. members : instance ids. strategies : the strategy of each member.
+    rows : ROW[n]. members : instance ids. strategies, symbols : of each member.
     label : how `y` was made, see `labels.LabelRule`. y : float64[n], 1 = take it, 0 = leave it.
     weight : float64[n], how unique each row is among the trades open at the same time, mean 1.
     left_out : how many signals have no row, by why (never filled, still open at the end).
@@ -46,6 +46,7 @@ class Dataset:
     y: FloatArray
     weight: FloatArray
     left_out: Mapping[str, int]
+    symbols: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,6 +65,14 @@ class Dataset:
         """The rows of one strategy's members."""
         mine = np.array([strategy == name for strategy in self.strategies], np.bool_)
         return self.take(mine[self.rows["member"]])
+
+    @property
+    def symbol(self) -> IntArray:
+        """int64[n]: a number for the symbol of each row; 0 where it is not known."""
+        numbers = {name: k for k, name in enumerate(dict.fromkeys(self.symbols))}
+        of_member = np.array([numbers[name] for name in self.symbols] or [0] * len(self.members), np.int64)
+        found: IntArray = of_member[self.rows["member"]]
+        return found
 
     @property
     def fingerprint(self) -> str:

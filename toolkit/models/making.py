@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from toolkit.engine.shadow import shadow_leg
 from toolkit.engine.types import TRADE, Judged
 from toolkit.errors import InputError
 from toolkit.models.dataset import ROW, Dataset
-from toolkit.models.features import Entries, check_features, default_features, entries_of, feature_values
+from toolkit.models.features import OF_SIGNAL, Entries, check_features, default_features, entries_of, feature_values
 from toolkit.models.judging import resimulate
 from toolkit.models.labels import LabelRule
 from toolkit.models.outcome import profits
@@ -28,6 +28,7 @@ _NOTIONAL = 1.0
 # Factors of a series that are in memory at once, whatever the number of members that read them.
 _AT_ONCE = 8
 NEVER_FILLED, STILL_OPEN, NO_STOP = "never filled", "still open at the end", "no stop, so no R multiple"
+NO_BARRIERS = "too little history for the ATR of the barriers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,8 @@ def make_dataset(
     """
     if not loaded:
         raise InputError("a dataset needs at least one instance, was given none")
+    if jobs is not None and jobs < 1:
+        raise InputError(f"`jobs` must be at least 1, was {jobs}")
     rule, said = label or LabelRule(), judged or {}
     intervals = dict.fromkeys(one.instance.interval for one in loaded)
     names = check_features(features or default_features(intervals), intervals)
@@ -89,16 +92,16 @@ def make_dataset(
     y = np.concatenate([one.y for one in pieces])
     order = np.lexsort((rows["side"], rows["member"], rows["ts"]))
     rows, x, y = rows[order], x[order], y[order]
-    symbols = {name: k for k, name in enumerate(dict.fromkeys(one.instance.symbol for one in loaded))}
-    symbol = np.array([symbols[one.instance.symbol] for one in loaded], np.int64)[rows["member"]]
     left_out: dict[str, int] = {}
     for one in pieces:
         for why, count in one.left_out.items():
             left_out[why] = left_out.get(why, 0) + count
-    return Dataset(
-        names, x, rows, tuple(one.instance.id for one in loaded), tuple(one.instance.strategy for one in loaded),
-        rule.text, y, weights(rows["ts"], rows["known"], symbol), left_out,
+    owners = [one.instance for one in loaded]
+    data = Dataset(
+        names, x, rows, tuple(one.id for one in owners), tuple(one.strategy for one in owners), rule.text, y,
+        np.ones(len(rows)), left_out, tuple(one.symbol for one in owners),
     )  # fmt: skip
+    return replace(data, weight=weights(rows["ts"], rows["known"], data.symbol))
 
 
 def _piece(
@@ -115,7 +118,8 @@ def _piece(
     unfilled, open_ = found.trades["qty"] == 0.0, (rows["known"] == NEVER) & (found.trades["qty"] > 0.0)
     undefined = ~unfilled & ~open_ & np.isnan(y)
     kept = ~unfilled & ~open_ & ~undefined
-    left_out = {NEVER_FILLED: int(unfilled.sum()), STILL_OPEN: int(open_.sum()), NO_STOP: int(undefined.sum())}
+    why = NO_BARRIERS if rule.kind == "barrier" else NO_STOP
+    left_out = {NEVER_FILLED: int(unfilled.sum()), STILL_OPEN: int(open_.sum()), why: int(undefined.sum())}
     rows, y = rows[kept], y[kept]
     return _Piece(rows, y, _entries(one, rows), {why: count for why, count in left_out.items() if count})
 
@@ -153,7 +157,8 @@ def _barrier(rule: LabelRule, one: LoadedMember, rows: Records) -> FloatArray:
         trades = np.zeros(len(mine), TRADE)
         shadow_leg(side, np.ascontiguousarray(rows["t"][mine]), p.market, leg, p.rules, (p.rates, _NOTIONAL), trades)
         closed = (trades["qty"] > 0.0) & (trades["exit_reason"] != 0)
-        y[mine] = np.where(closed, profits(trades) > 0.0, np.nan)
+        barred = ~np.isnan(leg.distances[2:, np.searchsorted(leg.entry_t, rows["t"][mine])]).any(axis=0)
+        y[mine] = np.where(closed & barred, profits(trades) > 0.0, np.nan)
         known = np.where(closed, (trades["exit_t"] + 1) * one.bars.base.interval_ms, NEVER)
         rows["known"][mine] = np.maximum(rows["known"][mine], known)
     return y
@@ -180,20 +185,29 @@ def _features(
     for number, (one, made) in enumerate(zip(loaded, pieces, strict=True)):
         group = by_series.setdefault(id(one.bars), (one.bars, []))
         group[1].extend((starts[number] + rows, entries) for rows, entries in made.entries)
+    own = [k for k, name in enumerate(names) if name in OF_SIGNAL]
+    factors = [k for k, name in enumerate(names) if name not in OF_SIGNAL]
     with ThreadPoolExecutor(min(workers, os.cpu_count() or 1), thread_name_prefix="features") as pool:
         for bars, wanted in by_series.values():
             if not wanted:
                 continue
+            for at, entries in wanted:
+                x[at[:, None], own] = feature_values(bars, entries, [names[k] for k in own])
+            if not factors:
+                continue
             rows = np.concatenate([at for at, _ in wanted])
+            nothing = np.full(len(rows), np.nan)
+            every = Entries(np.concatenate([entries.bar for _, entries in wanted]), 0, nothing, nothing)
 
-            def column(name: str, bars: Bars = bars, wanted: list[tuple[IntArray, Entries]] = wanted) -> FloatArray:
-                return np.concatenate([feature_values(bars, entries, [name])[:, 0] for _, entries in wanted])
+            def column(k: int, bars: Bars = bars, every: Entries = every) -> FloatArray:
+                return feature_values(bars, every, [names[k]])[:, 0]
 
-            for first in range(0, len(names), _AT_ONCE):
-                some = range(first, min(first + _AT_ONCE, len(names)))
-                for k, values in zip(some, pool.map(column, [names[k] for k in some]), strict=True):
+            for first in range(0, len(factors), _AT_ONCE):
+                some = factors[first : first + _AT_ONCE]
+                for k, values in zip(some, pool.map(column, some), strict=True):
                     x[rows, k] = values
                 bars.drop_factors()
+            bars.base.drop_factors()
     return x
 
 
