@@ -15,8 +15,11 @@ from toolkit.bars.series import Bars
 from toolkit.engine.types import ACCEPTED, VETOED
 from toolkit.errors import InputError
 from toolkit.models.judging import NO_VERSION, judge, resimulate
+from toolkit.models.labels import LabelRule
 from toolkit.models.panel import Panel
 from toolkit.models.paths import NEVER, MemberPath, begun, outcomes, until
+from toolkit.models.recipe import Recipe
+from toolkit.models.relearning import RecipeLearner
 from toolkit.models.retraining import RetrainPolicy, due_ms
 from toolkit.models.walking import GroupWalk, Known, walk_group
 from toolkit.portfolio.loading import LoadedMember, load_members
@@ -51,31 +54,43 @@ def walked(bars: Mapping[str, Bars]) -> GroupWalk:
 
 
 @given(
-    st.lists(st.integers(0, 60), max_size=60), st.integers(1, 12), st.integers(1, 12),
-)  # fmt: skip
-def test_trades_are_counted_as_by_hand(minutes_known: list[int], every: int, least: int) -> None:
-    known = np.sort(np.array(minutes_known, np.int64)) * 60_000
-    policy = RetrainPolicy(f"{every}trades", least)
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=60),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from([None, "20m", "45m"]),
+)
+def test_trades_are_counted_as_by_hand(
+    signals: list[tuple[int, int]], every: int, least: int, window: str | None
+) -> None:
+    pairs = sorted(((began + held) * 60_000, began * 60_000) for began, held in signals)
+    known = np.array([moment for moment, _ in pairs], np.int64)
+    decided = np.array([moment for _, moment in pairs], np.int64)
+    policy = RetrainPolicy(f"{every}trades", least, window)
     found, last = [], None
-    while (due := due_ms(policy, known, 0, last)) is not None:
+    while (due := due_ms(policy, decided, known, 0, last)) is not None:
         found.append(due)
         last = due
-    # By hand: one outcome after the other; those of one moment come together.
-    want, since, needed = [], 0, least
+    # By hand: moment after moment; those of one moment come together.
+    want, since = list[int](), 0
     for moment in sorted(set(known.tolist())):
         since += int((known == moment).sum())
-        if since >= needed:
+        if want:
+            enough = since >= every
+        else:
+            inside = (known <= moment) & (decided >= moment - (policy.window_ms or 10**9))
+            enough = int(inside.sum()) >= least
+        if enough:
             want.append(moment)
-            since, needed = 0, every
+            since = 0
     assert found == want
 
 
 def test_time_is_counted_from_the_start_whatever_is_known() -> None:
     policy = RetrainPolicy("7d", 10)
     nothing = np.empty(0, np.int64)
-    assert due_ms(policy, nothing, 5, None) == 5 + 7 * DAY_MS
-    assert due_ms(policy, nothing, 5, 5 + 7 * DAY_MS) == 5 + 14 * DAY_MS
-    assert due_ms(policy, nothing, 5, 5 + 8 * DAY_MS) == 5 + 14 * DAY_MS
+    assert due_ms(policy, nothing, nothing, 5, None) == 5 + 7 * DAY_MS
+    assert due_ms(policy, nothing, nothing, 5, 5 + 7 * DAY_MS) == 5 + 14 * DAY_MS
+    assert due_ms(policy, nothing, nothing, 5, 5 + 8 * DAY_MS) == 5 + 14 * DAY_MS
 
 
 @pytest.mark.parametrize(
@@ -167,7 +182,7 @@ def test_each_cut_off_is_where_its_clock_came_due_on_the_final_path(
     final = np.sort(np.concatenate(known))
     final = final[final != NEVER]
     last, want = None, []
-    while (due := due_ms(POLICY, final, start_ms, last)) is not None and due + 600_000 < first_ms(bars, DAYS):
+    while (due := due_ms(POLICY, final, final, start_ms, last)) is not None and due + 600_000 < first_ms(bars, DAYS):
         want.append(due)
         last = due
     assert [one.trained_until_ms for one in walked.trainings] == want
@@ -254,6 +269,44 @@ def test_running_to_a_later_end_changes_nothing_before(
             k = len(path.prepared.legs[side].entry_t)
             for a, b in zip(says, long.judged[one.instance.id][side], strict=True):
                 assert np.array_equal(a, b[:k], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("lightgbm", features=FEATURES, folds=3, embargo="2h", min_trades=20, seed=3),
+        Recipe("logistic", features=FEATURES, folds=2, embargo="1h", min_trades=20, method="kelly", indicators=True),
+        Recipe(
+            "random_forest", {"trees": 20}, FEATURES, LabelRule("barrier", max_hold="3h"), "mutual_information",
+            folds=2, embargo="1h", min_trades=20, method="quantile", balance="undersample",
+        ),
+    ],
+    ids=lambda one: one.backend,
+)  # fmt: skip
+def test_recipes_change_nothing_before_a_later_end_either(bars: Mapping[str, Bars], recipe: Recipe) -> None:
+    start_ms, last_ms = first_ms(bars, START_DAY), first_ms(bars, 15)
+    mine = [one for one in members() if one.strategy == "volatility_breakout"]
+    policy = RetrainPolicy("40trades", 40, train_window="8d", latency="10m")
+
+    def walked_to(end_ms: int) -> GroupWalk:
+        found = load_members(mine, bars=bars, start=start_ms, end=end_ms, features=FEATURES, jobs=1)
+        return walk_group("one", found, policy, RecipeLearner(recipe, FEATURES), (start_ms, end_ms))
+
+    whole = walked_to(last_ms)
+    assert len(whole.versions) >= 4
+    for share in (0.45, 0.8):
+        end_ms = start_ms + int(share * (last_ms - start_ms)) // 60_000 * 60_000 + 7 * 60_000
+        part = walked_to(end_ms)
+        n = len(part.trainings)
+        assert 0 < n < len(whole.trainings)
+        assert [replace(one, secs=0.0) for one in part.trainings] == [
+            replace(one, secs=0.0) for one in whole.trainings[:n]
+        ]
+        for name, legs in part.judged.items():
+            for side, says in legs.items():
+                k = len(says.verdicts)
+                for a, b in zip(says, whole.judged[name][side], strict=True):
+                    assert a.tobytes() == b[:k].tobytes()
 
 
 _WHOLE: dict[RetrainPolicy, GroupWalk] = {}

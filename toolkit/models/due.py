@@ -192,7 +192,7 @@ class _Look:
         decided, known = self._outcomes(judged)
         last_ms = max((info.until_ms for info in infos), default=None)
         seen = Due(self.name, NOT_DUE, known=len(known), since=len(known) - _count(known, last_ms))
-        cutoff_ms = self._cutoff(known, last_ms)
+        cutoff_ms = self._cutoff(decided, known, last_ms)
         policy = self.order.retrain
         if cutoff_ms is None:
             return replace(seen, note=self._waiting(seen, last_ms))
@@ -229,17 +229,18 @@ class _Look:
         order = np.argsort(np.concatenate(known), kind="stable")
         return np.concatenate(decided)[order], np.concatenate(known)[order]
 
-    def _cutoff(self, known: IntArray, last_ms: int | None) -> int | None:
+    def _cutoff(self, decided: IntArray, known: IntArray, last_ms: int | None) -> int | None:
         """The last of the cut-offs that have come due: who was away for a week trains once."""
-        found, due = None, due_ms(self.order.retrain, known, self.start_ms, last_ms)
+        found, due = None, due_ms(self.order.retrain, decided, known, self.start_ms, last_ms)
         while due is not None and due <= self.reach_ms:
-            found, due = due, due_ms(self.order.retrain, known, self.start_ms, due)
+            found, due = due, due_ms(self.order.retrain, decided, known, self.start_ms, due)
         return found
 
     def _waiting(self, seen: Due, last_ms: int | None) -> str:
         policy = self.order.retrain
         if policy.every_trades is None:
-            tick = due_ms(policy, np.empty(0, np.int64), self.start_ms, last_ms)
+            nothing = np.empty(0, np.int64)
+            tick = due_ms(policy, nothing, nothing, self.start_ms, last_ms)
             assert tick is not None
             return f"due {utc(tick)}, and the bars end {utc(self.reach_ms)}"
         needed = policy.min_trades if last_ms is None else policy.every_trades

@@ -1,5 +1,6 @@
 """When a model is learned anew: `RetrainPolicy`, and the clock that backtests and `toolkit model train --due` share."""
 
+import heapq
 import re
 from dataclasses import dataclass
 
@@ -76,21 +77,39 @@ class RetrainPolicy:
         return start_ms if self.window_ms is None else max(start_ms, cutoff_ms - self.window_ms)
 
 
-def due_ms(policy: RetrainPolicy, known: IntArray, start_ms: int, last_ms: int | None) -> int | None:
+def due_ms(policy: RetrainPolicy, decided: IntArray, known: IntArray, start_ms: int, last_ms: int | None) -> int | None:
     """The first cut-off after `last_ms`, or None where the clock has not come due by what is known.
+
+    A clock of outcomes comes due for the first time when `min_trades` of them are known in the training window, then
+    after each `every` more. With a clock of time the answer may lie after everything that is known.
 
     Parameters
     ----------
     known : int64[n], ascending moments at which outcomes became known, refused signals' among them.
+    decided : int64[n], when those signals were decided.
     start_ms : where the clock began. last_ms : the last cut-off, whatever came of it; None = there was none.
-
-    With a clock of time the answer may lie after everything that is known.
     """
     every = policy.every_trades
     if every is None:
         ticks = 0 if last_ms is None else max(0, last_ms - start_ms) // policy.every_ms
         return start_ms + (ticks + 1) * policy.every_ms
+    if last_ms is None:
+        return _enough(policy, decided, known)
     # Those that became known at one moment are all in: the count goes on behind them.
-    seen = 0 if last_ms is None else int(np.searchsorted(known, last_ms, side="right"))
-    position = (policy.min_trades if last_ms is None else seen + every) - 1
+    position = int(np.searchsorted(known, last_ms, side="right")) + every - 1
     return int(known[position]) if position < len(known) else None
+
+
+def _enough(policy: RetrainPolicy, decided: IntArray, known: IntArray) -> int | None:
+    """When `min_trades` outcomes of signals inside the window before that moment were first known."""
+    least, window_ms = policy.min_trades, policy.window_ms
+    if window_ms is None:
+        return int(known[least - 1]) if least <= len(known) else None
+    inside: list[int] = []
+    for began_ms, moment in zip(decided.tolist(), known.tolist(), strict=True):
+        heapq.heappush(inside, began_ms)
+        while inside and inside[0] < moment - window_ms:
+            heapq.heappop(inside)
+        if len(inside) >= least:
+            return int(moment)
+    return None

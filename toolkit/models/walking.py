@@ -136,14 +136,14 @@ class _Walk:
     def _next(self) -> int | None:
         """The next cut-off before the end, from a path that is taken only as far as the answer lies."""
         last_ms = self.trainings[-1].trained_until_ms if self.trainings else None
-        known = np.empty(0, np.int64)
         if self.policy.every_trades is None:
-            due = due_ms(self.policy, known, self.start_ms, last_ms)
+            nothing = np.empty(0, np.int64)
+            due = due_ms(self.policy, nothing, nothing, self.start_ms, last_ms)
             return due if due is not None and due < self.end_ms else None
         began_ms = until_ms = self.start_ms if last_ms is None else last_ms
         while until_ms < self.end_ms:
             until_ms = min(self.end_ms, until_ms + self._stretch_ms)
-            due = due_ms(self.policy, np.sort(self._known(until_ms)[1]), self.start_ms, last_ms)
+            due = due_ms(self.policy, *self._known(until_ms), self.start_ms, last_ms)
             if due is not None:
                 # The next one is likely as far again.
                 self._stretch_ms = max(DAY_MS, due - began_ms)
@@ -176,7 +176,7 @@ class _Walk:
         return {path.one.instance.id: path.judged(self.versions) for path in self.paths}
 
     def _known(self, until_ms: int) -> tuple[IntArray, IntArray]:
-        """When the signals whose outcome is known by `until_ms` were decided, and when it became known."""
+        """When the signals whose outcome is known by `until_ms` were decided, and, ascending, when it became known."""
         judged = self._judged(until_ms)
         decided, known = [], []
         for path in self.paths:
@@ -184,4 +184,5 @@ class _Walk:
             seen = found.known <= until_ms
             decided.append((found.signals["t"][seen] + 1) * path.one.bars.base.interval_ms)
             known.append(found.known[seen])
-        return np.concatenate(decided), np.concatenate(known)
+        order = np.argsort(np.concatenate(known), kind="stable")
+        return np.concatenate(decided)[order], np.concatenate(known)[order]
