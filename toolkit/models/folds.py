@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolkit.errors import InputError, LockstepError
+from toolkit.errors import InputError
 from toolkit.models.applying import Application
 from toolkit.models.backends.base import Budget
 from toolkit.models.dataset import Dataset
@@ -94,7 +94,7 @@ def predict_folds(
         part_ms = (span_ms[0], until_ms)
         try:
             made = train(loaded, part, recipe, from_ms=span_ms[0], until_ms=until_ms, budget=budget, panel=seen)
-        except LockstepError as error:
+        except InputError as error:
             models.append(FoldModel(part_ms, len(part), None, {}, str(error)))
         else:
             models.append(FoldModel(part_ms, len(part), made.trained, made.oof))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.engine.run import EngineRun
-from toolkit.errors import LockstepError, UnknownNameError
+from toolkit.errors import InputError, UnknownNameError
 from toolkit.models.applying import METHODS, Application
 from toolkit.models.backends.base import Budget
 from toolkit.models.dataset import Dataset
@@ -98,14 +98,16 @@ def out_of_fold(
     if len(edges) < 3:
         return panel.predict(edges, [None])
     folds = combinatorial(part.rows, edges, embargo_ms=recipe.embargo_ms)
-    return panel.predict(edges, [fitted(part.take(fold.train), recipe, budget) for fold in folds])
+    # The part has rows enough; a fold of it has fewer.
+    fewer = replace(recipe, min_trades=1)
+    return panel.predict(edges, [fitted(part.take(fold.train), fewer, budget) for fold in folds])
 
 
 def fitted(part: Dataset, recipe: Recipe, budget: Budget) -> Trained | None:
-    """A model, None where nothing can be learned from these rows."""
+    """A model, None where nothing can be learned from these rows; a backend that cannot work is an error."""
     try:
         return fit(part, recipe, budget)
-    except LockstepError:
+    except InputError:
         return None
 
 
