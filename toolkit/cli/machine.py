@@ -7,8 +7,13 @@ from typing import Any
 
 
 def print_json(value: Any) -> None:
-    """`value` as JSON on stdout; null stands for NaN and infinity, which JSON does not have."""
-    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+    """`value` as JSON on stdout."""
+    print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """`value` as JSON; null stands for NaN and infinity, which JSON does not have."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
