@@ -81,10 +81,16 @@ def features_start(names: Iterable[str], interval: str, bar_ms: int) -> int:
     return min([bar_ms, *(factor_start(spec.text, interval, bar_ms) for spec in _specs(names))])
 
 
+def feature_peers(names: Iterable[str]) -> tuple[str, ...]:
+    """Other symbols whose bars features read (`correlation(60, ETH/USDT)`), each once, in their one spelling."""
+    return tuple(dict.fromkeys(peer for spec in _specs(names) for peer in _peers(spec)))
+
+
 def feature_values(bars: Bars, entries: Entries, names: Sequence[str]) -> FloatArray:
     """float64[k, len(names)]: features as known when each entry is decided, NaN where history is too short.
 
-    Distances are fractions of the close, the side is 1 (long) or -1.
+    Distances are fractions of the close, the side is 1 (long) or -1. What names another symbol is missing for that
+    symbol's own entries: strategies on several symbols share their columns.
     """
     out = np.empty((len(entries.bar), len(names)))
     close = bars.close[entries.bar]
@@ -94,7 +100,8 @@ def feature_values(bars: Bars, entries: Entries, names: Sequence[str]) -> FloatA
         elif name in (STOP, TARGET):
             out[:, column] = (entries.stop if name == STOP else entries.target) / close
         else:
-            out[:, column] = parse_spec(name).values(bars)[entries.bar]
+            spec = parse_spec(name)
+            out[:, column] = np.nan if bars.symbol in _peers(spec) else spec.values(bars)[entries.bar]
     return out
 
 
@@ -108,3 +115,7 @@ def entries_of(bars: Bars, signals: LegSignals, rules: Rules, side: int) -> Entr
 
 def _specs(names: Iterable[str]) -> list[FactorSpec]:
     return [parse_spec(name) for name in names if name not in OF_SIGNAL]
+
+
+def _peers(spec: FactorSpec) -> tuple[str, ...]:
+    return tuple(str(value) for name, value in spec.named_params() if name == "symbol")

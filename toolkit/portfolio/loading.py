@@ -20,7 +20,7 @@ from toolkit.engine.lookback import check_interval, history_start
 from toolkit.engine.run import Prepared, prepare
 from toolkit.engine.types import LegSignals
 from toolkit.errors import InputError, UnknownNameError
-from toolkit.models.features import features_start
+from toolkit.models.features import feature_peers, features_start
 from toolkit.portfolio.members import Member, check_once, instance_of
 from toolkit.strategy import Strategy, get_strategy
 from toolkit.sweep.local import default_jobs
@@ -83,7 +83,8 @@ def load_members(
     db : the database, `bars.duckdb` in the data folder unless named.
     strategies : modules that hold strategies, default as in pyproject.toml.
     bars : series in memory by symbol, instead of the store's.
-    features : what models see at an entry (`models.features`): the history that they need is loaded as well.
+    features : what models see at an entry (`models.features`): the history and the peers that they need are loaded as
+        well.
     jobs : threads, default the cores that this process may use. progress : say on stderr how far it is.
 
     Raises
@@ -194,9 +195,10 @@ class _Group:
             bars = self.given[self.symbol].base
             end_ms = None if span.end is None else to_ms(span.end, "end")
             return bars if end_ms is None or not len(bars) else bars.window(int(bars.ts[0]), end_ms)
+        peers = {canonical_symbol(name) for name in (*self._named("peers"), *feature_peers(self.features))}
         return load_bars(
             self.symbol, interval, span.start, span.end, exchange=span.exchange, base=span.base,
-            native=self._named("native"), peers=[p for p in self._named("peers") if canonical_symbol(p) != self.symbol],
+            native=self._named("native"), peers=sorted(peers - {self.symbol}),
             warmup_ms=warmup_ms, db=span.db,
         )  # fmt: skip
 
