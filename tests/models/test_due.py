@@ -1,10 +1,12 @@
 """What is due by the clock: learned from stored bars as in a backtest, saved, and not learned twice."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.models.stand_in import DAYS_STORED, FEATURES, SYMBOLS, members
 from toolkit.bars.columns import COLUMNS
@@ -12,10 +14,13 @@ from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.series import Bars
 from toolkit.bars.store import Source, Store
 from toolkit.bars.synthetic import synthetic_columns
+from toolkit.cli.main import app
 from toolkit.errors import InputError
 from toolkit.models.due import DUE, NOT_DUE, NOT_LEARNED, TRAINED, Due, holds_from, train_due
 from toolkit.models.judging import judge
+from toolkit.models.members_file import members_text
 from toolkit.models.recipe import Recipe
+from toolkit.models.recipe_file import RecipeFile
 from toolkit.models.relearning import RecipeLearner
 from toolkit.models.retraining import RetrainPolicy
 from toolkit.models.store import list_models, read_info, read_model
@@ -156,3 +161,25 @@ def test_versions_in_the_registry_stand_on_the_path(stored: Store_, tmp_path: Pa
     versions = [Version(i.id, holds_from(i), read_model(i.folder)) for i in list_models(tmp_path)]
     said = judge(one, versions)
     assert {number for legs in said.values() for number in np.unique(legs.versions).tolist()} == {-1, 0, 1}
+
+
+def test_the_command_says_what_was_due(stored: Store_, tmp_path: Path) -> None:
+    (tmp_path / "members.toml").write_text(members_text(members()))
+    (tmp_path / "recipe.toml").write_text(RecipeFile(RECIPE).text)
+    asked = [
+        "model", "train", str(tmp_path / "members.toml"), "--due", "--strategies", GROUP, "--db", str(stored[0]),
+        "--start", str(stored[1] + 2 * DAY_MS), "--end", str(stored[1] + 12 * DAY_MS),
+    ]  # fmt: skip
+    clock = ["--retrain-every", "25trades", "--min-trades", "40", "--train-latency", "10m"]
+    recipe = ["--model", str(tmp_path / "recipe.toml")]
+    runner = CliRunner(env={"LOCKSTEP_DATA": str(tmp_path)})
+    looked = runner.invoke(app, [*asked, *recipe, *clock, "--dry-run"])
+    assert looked.exit_code == 0 and looked.stdout.splitlines()[-1] == "1 due", looked.output
+    done = runner.invoke(app, [*asked, *recipe, *clock])
+    version = list_models(tmp_path / "models")[-1]
+    assert done.exit_code == 0 and done.stdout.startswith(f"{GROUP}: {version.id}, learned from "), done.output
+    assert version.facts["reference"]
+    told = runner.invoke(app, [*asked, "--json"])
+    assert [row["state"] for row in json.loads(told.stdout)["groups"]] == [NOT_DUE]
+    undue = runner.invoke(app, ["model", "train", str(tmp_path / "members.toml"), "--train-latency", "10m"])
+    assert "--train-latency says when a model is due" in str(undue.exception)

@@ -7,6 +7,9 @@ import typer
 
 from toolkit.cli import model_options as options
 from toolkit.cli.machine import print_json
+from toolkit.cli.model_due import check_undue, train_what_is_due
+from toolkit.cli.retrain import Every, Latency, Window
+from toolkit.errors import InputError
 
 
 def train(
@@ -31,6 +34,13 @@ def train(
     resume: options.Resume = None,
     out: options.Out = None,
     db: options.Db = None,
+    due: Annotated[
+        bool, typer.Option("--due", help="Only what the clock of retraining asks for now; for cron.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --due: look, and train nothing.")] = False,
+    retrain_every: Every = None,
+    train_window: Window = None,
+    train_latency: Latency = None,
     json_: options.Json = False,
 ) -> None:
     """Learn one model for each strategy (or instance, or all) from everything that is known at the end of the period.
@@ -41,7 +51,21 @@ def train(
     Example: toolkit model train latest --strategies all --recipe latest --end 2023-07-01
 
     Example: toolkit model train deployment.json --set backend=logistic --per instance --permutations 99
+
+    Example: toolkit model train deployment.json --due --retrain-every 30trades --min-trades 100 --train-window 180d
     """
+    if due:
+        clock = (retrain_every, min_trades, train_window, train_latency)
+        asked = {
+            "strategies": strategies, "per": per, "start": start, "at": end, "models": models, "db": db, "jobs": jobs,
+            "accept_code": accept_code,
+        }  # fmt: skip
+        train_what_is_due(source, recipe, clock, asked, dry_run=dry_run, out=out, as_json=json_)
+        return
+    check_undue({
+        "--dry-run": dry_run, "--retrain-every": retrain_every, "--train-window": train_window,
+        "--train-latency": train_latency,
+    })  # fmt: skip
     from toolkit.models.study import StudyInterrupted
     from toolkit.models.train_run import PROOF, model_train
 
@@ -55,6 +79,11 @@ def train(
     )  # fmt: skip
     how = {"folds": folds, "permutations": permutations, "controls": controls}
     default = {"permutations": PROOF.permutations, **({} if seed is None else {"seed": seed})}
+    given = [name for name, value in how.items() if value is not None]
+    if given and not prove:
+        raise InputError(
+            f"--{given[0]} says how a recipe is judged, and --no-prove that it is not; leave one of them out"
+        )
     proof = options.proof_of(how, resume, **default) if prove else None
     try:
         result = model_train(question, proof, models=models, resume=resume, jobs=jobs, root=out, progress=True)

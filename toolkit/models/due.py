@@ -17,6 +17,7 @@ from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.moments import Moment, to_ms
 from toolkit.bars.series import utc
 from toolkit.errors import InputError, LockstepError
+from toolkit.models.backends.choices import backend
 from toolkit.models.batches import batches_of
 from toolkit.models.features import check_features, default_features
 from toolkit.models.groups import ALL, STRATEGY, Group, groups_of
@@ -131,7 +132,7 @@ class _Order:
     def learner(self) -> Learn:
         from toolkit.models.relearning import RecipeLearner
 
-        return RecipeLearner(self.recipe, self.features)
+        return RecipeLearner(self.recipe, self.features, reference=True)
 
 
 def _order(
@@ -147,6 +148,7 @@ def _order(
         from toolkit.models.recipe import Recipe
 
         recipe = Recipe.from_table(facts["recipe"])
+    backend(recipe.backend)  # where its environment is missing, that is said before anything runs
     policy = retrain or (RetrainPolicy(**facts["retrain"]) if "retrain" in facts else RetrainPolicy())
     intervals = sorted({member.interval for member in group.members})
     features = check_features(recipe.features or default_features(intervals), intervals)

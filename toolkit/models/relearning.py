@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from toolkit.engine.types import Judged
 from toolkit.models.backends.base import Budget
+from toolkit.models.drift import reference_of
 from toolkit.models.learning import out_of_fold_scores
 from toolkit.models.making import make_dataset
 from toolkit.models.panel import Panel
@@ -25,11 +26,13 @@ class RecipeLearner:
     Attributes
     ----------
     features : what models see, as `features.check_features` returns them. threads : of a fit.
+    reference : also keep in the facts what `toolkit model drift` compares with, for a bundle.
     """
 
     recipe: Recipe
     features: tuple[str, ...]
     threads: int = 1
+    reference: bool = False
 
     def __call__(
         self,
@@ -40,7 +43,7 @@ class RecipeLearner:
     ) -> Trained:
         """The model with its application, both from rows of the window alone; see `walking.Learn`."""
         window = (known.from_ms, known.until_ms)
-        # The clock has counted the rows; the folds of a first, small part must not be refused for having fewer.
+        # The clock has counted the rows, against a number of its own.
         recipe = replace(self.recipe, min_trades=1)
         rows = make_dataset(loaded, _FREE, label=recipe.label, judged=judged, end_ms=known.until_ms, jobs=1)
         part = learnable(rows, *window)
@@ -55,4 +58,6 @@ class RecipeLearner:
             "window": {"from_ms": window[0], "until_ms": window[1]},
             "scores": out_of_fold_scores(loaded, part, made.oof),
         }  # fmt: skip
+        if self.reference:
+            facts["reference"] = reference_of(part)
         return replace(made.trained, application=application, facts=facts)

@@ -11,7 +11,7 @@ import numpy as np
 
 from toolkit.bars.intervals import DAY_MS
 from toolkit.engine.types import Judged
-from toolkit.errors import LockstepError
+from toolkit.errors import InputError
 from toolkit.models.judging import Version
 from toolkit.models.panel import Panel, make_panel
 from toolkit.models.paths import MemberPath, begun
@@ -48,7 +48,7 @@ class Learn(Protocol):
         """A model of the members' own path, `judged` being what the models that held on it said.
 
         `panel` has the features of every raw entry. Bars, signals and entries after `known.until_ms` are there and must
-        not be looked at. `LockstepError` where nothing can be learned (one class only, too few rows): the version
+        not be looked at. `InputError` where nothing can be learned (one class only, too few rows): the version
         before goes on.
         """
         ...
@@ -162,7 +162,7 @@ class _Walk:
         began = perf_counter()
         try:
             trained = self.learn(self.members, self._judged(cutoff_ms), known, self.panel)
-        except LockstepError as error:
+        except InputError as error:
             return replace(made, note=str(error), secs=perf_counter() - began)
         made = replace(
             made, version=version_id(self.name, cutoff_ms), facts=json.loads(json.dumps(dict(trained.facts)))
