@@ -20,7 +20,7 @@ from toolkit.models.significance import compare
 from toolkit.models.training import said_of
 from toolkit.portfolio.loading import LoadedMember
 
-DAYS, SEED = 260, 5
+DAYS, SEED = 240, 5
 PROOF = Proof(folds=3, permutations=19, jobs=2, seed=1)
 
 

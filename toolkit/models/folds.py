@@ -11,9 +11,9 @@ from toolkit.models.backends.base import Budget
 from toolkit.models.dataset import Dataset
 from toolkit.models.panel import Panel, Predictions, make_panel
 from toolkit.models.recipe import Recipe
-from toolkit.models.splits import even_edges
+from toolkit.models.splits import even_edges, walk_forward
 from toolkit.models.trained import Trained
-from toolkit.models.training import fit_application, learnable, taking_all, train
+from toolkit.models.training import fit_application, taking_all, train
 from toolkit.portfolio.loading import LoadedMember
 from toolkit.types import IntArray
 
@@ -85,15 +85,15 @@ def predict_folds(
     """
     budget = budget or Budget(seed=recipe.seed)
     seen = panel or make_panel(loaded, data.features, span_ms)
+    inside = data.take(data.rows["ts"] >= span_ms[0])
     models: list[FoldModel] = []
-    for number, edge in enumerate(edges[:-1].tolist()):
-        until_ms = edge - recipe.embargo_ms
-        part = learnable(data, span_ms[0], until_ms)
+    for fold in walk_forward(inside.rows, edges, embargo_ms=recipe.embargo_ms):
+        part, number = inside.take(fold.train), fold.blocks[0]
+        part_ms = (span_ms[0], int(edges[number]) - recipe.embargo_ms)
         if shuffle is not None:
             part = replace(part, y=np.random.default_rng([*shuffle, number]).permutation(part.y))
-        part_ms = (span_ms[0], until_ms)
         try:
-            made = train(loaded, part, recipe, from_ms=span_ms[0], until_ms=until_ms, budget=budget, panel=seen)
+            made = train(loaded, part, recipe, from_ms=part_ms[0], until_ms=part_ms[1], budget=budget, panel=seen)
         except InputError as error:
             models.append(FoldModel(part_ms, len(part), None, {}, str(error)))
         else:
