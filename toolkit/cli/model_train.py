@@ -79,10 +79,10 @@ def train(
     )  # fmt: skip
     how = {"folds": folds, "permutations": permutations, "controls": controls}
     default = {"permutations": PROOF.permutations, **({} if seed is None else {"seed": seed})}
-    given = [name for name, value in how.items() if value is not None]
-    if given and not prove:
+    judged_how = [name for name, value in how.items() if value is not None]
+    if judged_how and not prove:
         raise InputError(
-            f"--{given[0]} says how a recipe is judged, and --no-prove that it is not; leave one of them out"
+            f"--{judged_how[0]} says how a recipe is judged, and --no-prove that it is not; leave one of them out"
         )
     proof = options.proof_of(how, resume, **default) if prove else None
     try:

@@ -11,6 +11,8 @@ import typer
 from toolkit.cli.machine import print_json
 from toolkit.errors import InputError
 
+MODEL_RUNS = ("model-experiment", "model-train", "model-eval")
+
 
 def report(
     sources: Annotated[
@@ -74,8 +76,14 @@ def _of_run(name: str, out: Path | None, json_: bool) -> None:
 
     run = read_run(name)
     path = out or Path(f"report-{run.run_id}.html")
-    portfolio = run.info["kind"] == "portfolio"
-    write_page(path, render_portfolio(run.folder) if portfolio else render(run))
+    portfolio, of_models = run.info["kind"] == "portfolio", run.info["kind"] in MODEL_RUNS
+    if of_models:
+        from toolkit.models.report import render_model_run
+
+        page = render_model_run(run.folder)
+    else:
+        page = render_portfolio(run.folder) if portfolio else render(run)
+    write_page(path, page)
     figures: Mapping[str, Any] = {}
     if portfolio:
         figures = json.loads((run.folder / "results.json").read_text(encoding="utf-8"))["figures"]

@@ -17,7 +17,7 @@ from toolkit.models.judgement import daily_frame, fold_frame, group_frame, judge
 from toolkit.models.members_file import members_text
 from toolkit.models.parts import Part
 from toolkit.models.question import Question
-from toolkit.models.recipe_file import RECIPE_FILE, RecipeFile
+from toolkit.models.recipe_file import RECIPE_FILE
 from toolkit.models.study import StoredSeries, Study, kept_config, study
 from toolkit.models.tally import Tally, added
 
@@ -101,7 +101,7 @@ def gather(asked: Question, parts: Iterable[Part], seed: int) -> Gathered:
     """Judge every group and add all of them up; `RunError` with the first group's reason where none has a result."""
     by_group, facts, failures = [], dict[str, Mapping[str, Any]](), []
     data = StoredSeries()
-    chosen, trials = asked.recipe.method, asked.trials
+    chosen, trials = asked.recipe.method, asked.tried
 
     def tallies() -> Iterator[Tally]:
         for group, part in zip(asked.groups, parts, strict=True):
@@ -138,7 +138,7 @@ def results_of(run: Study, asked: Question, proof: Proof, found: Gathered) -> di
         "in_sample": asked.grouped.origin.seen(test_from, end_ms),
         "rows": found.total.rows,
         "proof": asdict(proof),
-        "pooled": judged(found.total, asked.recipe.method, trials=asked.trials, seed=proof.seed),
+        "pooled": judged(found.total, asked.recipe.method, trials=asked.tried, seed=proof.seed),
         "by_group": list(found.by_group),
         "failures": list(found.failures),
     }
@@ -158,9 +158,9 @@ def told_of(run: Study, asked: Question, data: Sequence[Mapping[str, Any]]) -> d
         "members": len(asked.grouped.members),
         "per": asked.grouped.per,
         "recipe": dict(asked.recipe.table()),
-        "recipe_text": RecipeFile(asked.recipe, asked.tried).text,
+        "recipe_text": asked.recipe_file.text,
         "proof": None,
-        "trials": asked.trials,
+        "trials": asked.tried,
         "chosen": asked.recipe.method,
     }
 
@@ -180,10 +180,10 @@ def write_tables(run: Study, asked: Question, found: Gathered, results: Mapping[
     for name, frame in frames.items():
         if frame is not None and frame.width:
             writer.write_frame(name, frame, csv=True)
-    write_recipe(run, RecipeFile(asked.recipe, asked.tried), asked)
+    write_recipe(run, asked)
 
 
-def write_recipe(run: Study, recipe: RecipeFile, asked: Question) -> None:
+def write_recipe(run: Study, asked: Question) -> None:
     """recipe.toml, and members.toml that is a source of the same members."""
-    run.writer.write_text(RECIPE_FILE, recipe.text)
+    run.writer.write_text(RECIPE_FILE, asked.recipe_file.text)
     run.writer.write_text("members.toml", members_text(asked.grouped.members))

@@ -13,11 +13,10 @@ from toolkit.models.controls import PERMUTED
 from toolkit.models.evaluation import Evaluation, Proof, evaluate
 from toolkit.models.groups import Group
 from toolkit.models.parts import Part, Parts
-from toolkit.models.pool import Task, run_tasks
+from toolkit.models.pool import Task, run_tasks, workers_of
 from toolkit.models.recipe import Recipe
 from toolkit.models.tally import BEFORE, BEFORE_RANK, Tally
 from toolkit.models.workbench import Workbench, workbenches
-from toolkit.sweep.local import default_jobs
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def evaluate_groups(
     progress: bool = False,
 ) -> Parts:
     """A part a group, in their order: its `Tally`, or why there is none; see `pool.run_tasks`."""
-    workers = default_jobs() if jobs is None else jobs
+    workers = workers_of(jobs)
     batches = batches_of(groups, workers)
     # Fewer batches than cores leave threads for the permutations; any number of them gives the same result.
     threads = max(1, workers // max(1, len(batches)))

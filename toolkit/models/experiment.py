@@ -16,6 +16,7 @@ from toolkit.models.fitness import DAILY
 from toolkit.models.grid import SMALL, Space, space_of
 from toolkit.models.leaderboard import best, failed_groups, leaderboard
 from toolkit.models.question import Question
+from toolkit.models.recipe_file import RecipeFile
 from toolkit.models.reproducing import reproducing
 from toolkit.models.searching import search_groups
 from toolkit.models.study import Study, kept_config, study
@@ -46,7 +47,7 @@ class Search:
         if isinstance(self.holdout, bool) or not 0.05 <= self.holdout <= 0.9:
             raise InputError(f"`holdout` must be a share of the period from 0.05 to 0.9, was {self.holdout!r}")
         if self.by not in DAILY:
-            raise InputError(f"`by` must be one of {', '.join(DAILY)}, was {self.by!r}")
+            raise InputError(f"`by` must be one of {', '.join(sorted(DAILY))}, was {self.by!r}")
 
     def space(self, asked: Question) -> Space:
         return space_of(SMALL if self.grid is None else self.grid, asked.recipe, budget=self.budget, seed=self.seed)
@@ -114,7 +115,8 @@ class _Experiment:
         chosen = best(self.space, board)
         failed = failed_groups(self.space, found)
         kept = tuple(group for group in asked.groups if group.name not in failed)
-        final = asked.with_recipe(chosen.recipe, tried=len(self.space.trials)).only(kept)
+        found_by = RecipeFile(chosen.recipe, len(self.space.trials), self.run.run_id)
+        final = asked.with_recipe(found_by).only(kept)
         proof = replace(self.proof, methods=(chosen.recipe.method,), test_from_ms=self.test_from_ms)
         parts = evaluate_groups(
             final.groups, final.recipe, proof, final.loading, self.run.parts / FINAL, jobs=jobs, progress=progress

@@ -10,6 +10,7 @@ import numpy as np
 from toolkit.models.backends.base import Budget
 from toolkit.models.batches import Loading, batches_of, seed_of
 from toolkit.models.dataset import Dataset
+from toolkit.models.drift import reference_of
 from toolkit.models.evaluating import tally_of
 from toolkit.models.evaluation import Proof, evaluate
 from toolkit.models.fitness import auc, log_likelihood
@@ -17,7 +18,7 @@ from toolkit.models.groups import Group
 from toolkit.models.judgement import judged
 from toolkit.models.judging import Predicted
 from toolkit.models.parts import Part, Parts
-from toolkit.models.pool import Task, run_tasks
+from toolkit.models.pool import Task, run_tasks, workers_of
 from toolkit.models.recipe import Recipe
 from toolkit.models.store import read_info, save_model
 from toolkit.models.tally import Tally
@@ -25,7 +26,6 @@ from toolkit.models.trained import Trained
 from toolkit.models.training import fit_application, train
 from toolkit.models.workbench import Workbench, workbenches
 from toolkit.portfolio.loading import LoadedMember
-from toolkit.sweep.local import default_jobs
 from toolkit.types import FloatArray
 
 
@@ -64,6 +64,7 @@ class Learning:
             "window": {"from_ms": from_ms, "until_ms": until_ms},
             "dataset": data.fingerprint,
             "rows": len(data),
+            "reference": reference_of(data),
             "recipe": dict(recipe.table()),
             "group": task.name,
             "members": [one.instance.id for one in bench.members],
@@ -111,7 +112,7 @@ def train_groups(
     groups: Sequence[Group], work: Learning, folder: Path, *, jobs: int | None = None, progress: bool = False
 ) -> Parts:
     """A part a group, in their order, with what became of its model; see `pool.run_tasks`."""
-    workers = default_jobs() if jobs is None else jobs
+    workers = workers_of(jobs)
     batches = batches_of(groups, workers)
     if work.proof is not None:
         threads = max(1, workers // max(1, len(batches)))

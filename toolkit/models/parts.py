@@ -55,6 +55,15 @@ def read_part(file: Path) -> Part:
     return Part(known["facts"], arrays, known["error"])
 
 
+def is_failure(file: Path) -> bool:
+    """Whether a part is a failure's, or cannot be read."""
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            return bool(json.loads(str(found[_FACTS]))["error"])
+    except (OSError, ValueError, KeyError):
+        return True
+
+
 class Parts(Sequence[Part]):
     """Parts in the order of their numbers, read when they are asked for: all at once may be more than memory holds."""
 

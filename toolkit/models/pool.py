@@ -64,15 +64,21 @@ def run_tasks(
     ------
     InputError : `jobs` is below 1. RunError : a part cannot be written. KeyboardInterrupt : every process is ended.
     """
-    workers = default_jobs() if jobs is None else jobs
-    if workers < 1:
-        raise InputError(f"`jobs` must be at least 1, was {workers}")
+    workers = workers_of(jobs)
     numbers = sorted(task.number for batch in batches for task in batch)
     folder.mkdir(parents=True, exist_ok=True)
     shown = Progress(len(numbers), sum(part_file(folder, n).is_file() for n in numbers), shown=progress, unit=unit)
     _Pool(work, folder, workers, shown).run([list(batch) for batch in batches])
     shown.close()
     return Parts(folder, numbers)
+
+
+def workers_of(jobs: int | None) -> int:
+    """How many processes: all cores unless given; `InputError` below 1."""
+    workers = default_jobs() if jobs is None else jobs
+    if workers < 1:
+        raise InputError(f"`jobs` must be at least 1, was {workers}")
+    return workers
 
 
 @dataclass(eq=False)

@@ -28,22 +28,18 @@ class Question:
 
     Attributes
     ----------
-    tried : how many recipes were tried before this one was chosen.
+    tried : how many recipes were tried before this one was chosen. experiment : the run that chose it.
     """
 
     grouped: Grouped
     loading: Loading
     recipe: Recipe
     tried: int = 1
+    experiment: str | None = None
 
     @property
     def groups(self) -> tuple[Group, ...]:
         return self.grouped.groups
-
-    @property
-    def trials(self) -> int:
-        """Ways that were tried, which the deflated Sharpe ratio counts."""
-        return max(1, self.tried)
 
     def config(self) -> dict[str, Any]:
         """As a run keeps it."""
@@ -57,6 +53,7 @@ class Question:
             "strategies": None if loading.modules is None else list(loading.modules),
             "recipe": dict(self.recipe.table()),
             "tried": self.tried,
+            "experiment": self.experiment,
             "origin": asdict(self.grouped.origin),
             "instance": member_rows(self.grouped.members),
         }
@@ -72,10 +69,14 @@ class Question:
             start_ms, end_ms, None if db is None else Path(db), None if modules is None else tuple(modules)
         )
         found = Grouped(grouped(members, config["per"]), _origin(config["origin"]), config["per"])
-        return cls(found, loading, Recipe.from_table(config["recipe"]), config["tried"])
+        return cls(found, loading, Recipe.from_table(config["recipe"]), config["tried"], config["experiment"])
 
-    def with_recipe(self, recipe: Recipe, tried: int) -> "Question":
-        return replace(self, recipe=recipe, tried=tried)
+    @property
+    def recipe_file(self) -> RecipeFile:
+        return RecipeFile(self.recipe, self.tried, self.experiment)
+
+    def with_recipe(self, found: RecipeFile) -> "Question":
+        return replace(self, recipe=found.recipe, tried=found.tried, experiment=found.run)
 
     def only(self, groups: Sequence[Group]) -> "Question":
         """The same of some of the groups."""
@@ -124,7 +125,7 @@ def ask(
             f"for lies outside of them; choose another, or pull more bars"
         )
     loading = Loading(start_ms, end_ms, None if db is None else db.resolve(), named)
-    return Question(found, loading, wanted, given.tried)
+    return Question(found, loading, wanted, given.tried, given.run)
 
 
 def _file_of(recipe: Recipe | RecipeFile | Path | str | None, root: Path | None) -> RecipeFile:

@@ -14,12 +14,11 @@ from toolkit.models.grid import Space, Trial
 from toolkit.models.groups import Group
 from toolkit.models.outcome import Earned, Period, earned, earned_in_slots, period
 from toolkit.models.parts import Part
-from toolkit.models.pool import Task, run_tasks
+from toolkit.models.pool import Task, run_tasks, workers_of
 from toolkit.models.recipe import Recipe
 from toolkit.models.tally import BEFORE, BEFORE_RANK, Tally
 from toolkit.models.training import said_of
 from toolkit.models.workbench import Workbench, workbenches
-from toolkit.sweep.local import default_jobs
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def search_groups(
     progress: bool = False,
 ) -> dict[tuple[int, str], Part]:
     """By way of learning and group name, the tally of its trials, or why there is none; see `pool.run_tasks`."""
-    workers = default_jobs() if jobs is None else jobs
+    workers = workers_of(jobs)
     ways, together = tasks_of(groups, space), batches_of(groups, workers)
     # Each process loads its groups' bars, so ways are only cut apart where there are fewer batches than processes.
     pieces = -(-workers // max(1, len(together)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.analysis.runs import INFO_FILE, Run, RunWriter, code_version, partial_runs, runs_dir
 from toolkit.errors import RunError, UnknownNameError
-from toolkit.models.parts import Part
+from toolkit.models.parts import Part, is_failure
 from toolkit.models.report.source import RESULTS_FILE
 
 PARTS = "parts"
@@ -77,9 +77,12 @@ def study(
     with writer:
         one = Study(writer)
         try:
+            # What failed is tried again: memory, or a library's environment, may be another one now.
+            for file in [part for part in one.parts.rglob("*.npz") if is_failure(part)]:
+                file.unlink()
             yield one
         except BaseException as error:
-            done = len(list(one.parts.rglob("*.npz")))
+            done = sum(not is_failure(file) for file in one.parts.rglob("*.npz"))
             writer.keep_partial = done > 0
             if isinstance(error, KeyboardInterrupt) and done:
                 raise StudyInterrupted(writer.run_id, kind, done) from None

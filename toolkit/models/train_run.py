@@ -12,7 +12,6 @@ from toolkit.models.evaluation import Proof
 from toolkit.models.learning import Learning, train_groups
 from toolkit.models.parts import Part
 from toolkit.models.question import Question
-from toolkit.models.recipe_file import RecipeFile
 from toolkit.models.store import models_dir
 from toolkit.models.study import StoredSeries, Study, kept_config, study
 
@@ -54,7 +53,7 @@ def model_train(
     registry = (models or models_dir()).resolve()
     config = {**question.config(), "proof": None if proof is None else asdict(proof), "models": str(registry)}
     with study(KIND, config, root=root, resume=resume) as run:
-        work = Learning(question.recipe, question.loading, proof, question.trials, registry, run.run_id)
+        work = Learning(question.recipe, question.loading, proof, question.tried, registry, run.run_id)
         parts = train_groups(question.groups, work, run.parts, jobs=jobs, progress=progress)
         results, data = _results(run, question, proof, parts)
         return ModelRun(run.finish(results, data), results)
@@ -70,7 +69,7 @@ def _results(
         write_tables(run, asked, found, results)
     else:
         results, data = _plain(run, asked, parts)
-        write_recipe(run, RecipeFile(asked.recipe, asked.tried), asked)
+        write_recipe(run, asked)
     made = [part.facts["model"] for part in parts if not part.error]
     run.writer.write_frame("models", pl.DataFrame(made, infer_schema_length=None), csv=True)
     return {**results, "models": made}, data
