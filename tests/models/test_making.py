@@ -16,13 +16,12 @@ from toolkit.engine.rules import TradeRules
 from toolkit.engine.types import ACCEPTED, VETOED, Judged
 from toolkit.errors import InputError
 from toolkit.models.dataset import Dataset
-from toolkit.models.features import Entries, default_features, feature_values, features_start
+from toolkit.models.features import Entries, default_features, entries_of, feature_values, features_start
 from toolkit.models.judging import resimulate
 from toolkit.models.labels import LabelRule
 from toolkit.models.making import NEVER_FILLED, STILL_OPEN, make_dataset
 from toolkit.models.uniqueness import weights
 from toolkit.portfolio.loading import LoadedMember, load_members
-from toolkit.types import IntArray
 
 DAYS, WARM_DAYS = 16, 6
 LABELS = (LabelRule(), LabelRule("r"), LabelRule("barrier", max_hold="6h"))
@@ -123,19 +122,13 @@ def test_a_row_is_what_the_window_of_its_features_gives() -> None:
         window = one.bars.window(features_start(WIDE, interval, bar_ms), ts)
         assert int(window.close_ts[-1]) == ts
         leg = one.prepared.legs[int(row["side"])]
+        every = entries_of(one.bars, leg, one.prepared.rules, int(row["side"]))
+        at = int(np.searchsorted(leg.entry_t, row["t"]))
         entries = Entries(
             np.array([len(window) - 1], np.int64), int(row["side"]),
-            *(distance[None] for distance in _distances(one, leg.entry_t, int(row["t"]), int(row["side"]))),
+            *(distance[at : at + 1] for distance in every[2:]),
         )  # fmt: skip
         assert feature_values(window, entries, WIDE).tobytes() == data.x[number : number + 1].tobytes()
-
-
-def _distances(one: LoadedMember, entry_t: IntArray, t: int, side: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    from toolkit.models.features import entries_of
-
-    every = entries_of(one.bars, one.prepared.legs[side], one.prepared.rules, side)
-    at = int(np.searchsorted(entry_t, t))
-    return every.stop[at], every.target[at]
 
 
 def test_every_signal_has_a_row_or_a_reason() -> None:
@@ -163,7 +156,8 @@ def test_a_refused_signal_is_labelled_by_the_trade_it_would_have_made() -> None:
         legs = {}
         for side, leg in one.prepared.legs.items():
             mine = (leg.entry_t == row["t"]) & (side == row["side"])
-            legs[side] = Judged(np.where(mine, ACCEPTED, VETOED).astype(np.uint8), *(np.zeros(len(mine)),) * 3)
+            verdicts, none = np.where(mine, ACCEPTED, VETOED).astype(np.uint8), np.zeros(len(mine))
+            legs[side] = Judged(verdicts, none, none, none.astype(np.int64))
         # Nothing before it is in its way: the path begins with it.
         alone = replace(one, prepared=replace(one.prepared, start_t=int(row["t"])))
         (trade,) = resimulate(alone, legs).trades
