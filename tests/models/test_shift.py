@@ -1,6 +1,7 @@
 """PSI and KS beside scipy and plain counting, and what chance makes of them."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_what_a_bundle_keeps_says_the_same(a: FloatArray, b: FloatArray) -> None
 def by_counting(a: FloatArray, b: FloatArray, edges: list[float]) -> float:
     """PSI over `(-inf, e0], ..., (en, inf)`, bins that are empty in both left out."""
     ends = [-np.inf, *edges, np.inf]
-    counts = [[((x > lo) & (x <= hi)).sum() for lo, hi in zip(ends, ends[1:], strict=False)] for x in (a, b)]
+    counts = [[((x > lo) & (x <= hi)).sum() for lo, hi in pairwise(ends)] for x in (a, b)]
     there = [k for k in range(len(edges) + 1) if counts[0][k] or counts[1][k]]
     p, q = (np.array([(one[k] + 0.5) / (sum(one) + 0.5 * len(there)) for k in there]) for one in counts)
     return float(sum((q - p) * np.log(q / p)))
