@@ -27,7 +27,9 @@ def drift(
     end: options.End = None,
     accept_code: options.AcceptCode = False,
     jobs: Annotated[int | None, typer.Option(help="Threads; default: every core.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the JSON there, whole or not at all.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the JSON there; default: drift/ID.json in the data folder.")
+    ] = None,
     models: Annotated[Path | None, typer.Option(help="Folder of the registry; default: in the data folder.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 where a model has drifted.")] = False,
     db: options.Db = None,
@@ -36,15 +38,17 @@ def drift(
     """Feature drift (PSI, KS) and outcome drift (ADWIN) of models against their training set.
 
     The signals since each model's training are made of the stored bars, with the model in the loop; those that it
-    refused are told by the trade that they would have made. Nothing is trained and nothing is changed.
+    refused are told by the trade that they would have made. Nothing is trained. What is found of a deployment's models
+    is written where the executor's dashboard shows it, so the command is one for cron.
 
-    Example: toolkit model drift latest --out drift.json
+    Example: toolkit model drift latest
 
     Example: toolkit model drift members.toml --model volatility_breakout --last 30d --check
     """
     from toolkit.bars.moments import to_ms
     from toolkit.engine.durations import time_ms
     from toolkit.models.drifting import drift_of, watched
+    from toolkit.settings import data_dir
 
     found = _candidates(source, accept_code)
     report = drift_of(
@@ -54,12 +58,16 @@ def drift(
         db=db, jobs=jobs, progress=True,
     )  # fmt: skip
     text = json_text(report.table())
+    if out is None and report.deployment is not None and not model:
+        out = data_dir() / "drift" / f"{report.deployment}.json"
     if out is not None:
         _write(out, text)
     if json_:
         print(text)
     else:
         _print(report)
+        if out is not None:
+            print(f"written: {out}")
     if check and report.drifted:
         raise typer.Exit(1)
 
