@@ -72,7 +72,7 @@ def load_document(
             "state": "active" if holds else "loaded",
         }])  # fmt: skip
         _instances(ledger, table, effective)
-        load_models(ledger, table, folder, effective)
+        load_models(ledger, table, folder, effective, first=first)
         if not first:
             ledger.insert("commands", {
                 "ts_ms": now, "verb": "reload", "target": table["id"], "value": None, "by": "load", "status": "waiting",
@@ -119,7 +119,6 @@ def _open_account(ledger: Ledger, table: Mapping[str, Any], mode: str, start_ms:
 def _instances(ledger: Ledger, table: Mapping[str, Any], effective: int) -> None:
     """Instances with what was said of them before, and the weights of all; what the deployment leaves out is off."""
     known = {row["id"]: row for row in ledger.rows(_ENABLED)}
-    judge = {name: one["name"] for one in table.get("models", ()) for name in one["instances"]}
     rows = []
     for row in table["instances"]:
         before = known.get(row["id"])
@@ -127,7 +126,7 @@ def _instances(ledger: Ledger, table: Mapping[str, Any], effective: int) -> None
             "id": row["id"], "deployment": table["id"], "strategy": row["strategy"], "symbol": row["symbol"],
             "exchange": row["exchange"], "base": row["base"], "interval": row["interval"], "document": json.dumps(row),
             "weight": row["weight"], "enabled": 1 if before is None else before["enabled"],
-            "note": None if before is None else before["note"], "model": judge.get(row["id"]),
+            "note": None if before is None else before["note"],
         })  # fmt: skip
     ledger.put("instances", rows)
     weights = [

@@ -150,7 +150,10 @@ class Engine:
         return changes.intents
 
     def apply_commands(self) -> bool:
-        """Take a new deployment over where one was loaded; other commands wait for the next event."""
+        """Take a new deployment over where one was loaded; other commands wait for the next event. A model's version
+        that waits is read, so that the event that it judges from need not wait for that.
+        """
+        self._model.prepare()
         found = self.ledger.rows(commands.RELOADS)
         if not found:
             return False

@@ -2,16 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from executor.deployments.judges import Judge, assigned, judges
+from executor.engine.asking import Asked, InProcess, OpenModel, Opinion
 from executor.engine.signals import Traded
 from executor.ledger import Ledger
-from executor.ledger.ledger import Row
 from toolkit.engine.types import ACCEPTED, UNANSWERED
-from toolkit.errors import LockstepError
 from toolkit.types import FloatArray
 
 _log = logging.getLogger(__name__)
@@ -19,9 +18,8 @@ _log = logging.getLogger(__name__)
 # Features by name, as known when the entry is decided: float64[1, k].
 See: TypeAlias = Callable[[Sequence[str]], FloatArray]
 
-_OF = "SELECT id, model FROM instances WHERE model IS NOT NULL"
-_HELD = "SELECT id, name, version, checksum, folder, effective_ms FROM model_versions ORDER BY effective_ms, id"
-_WAITING = "SELECT id FROM model_versions WHERE effective_ms IS NULL ORDER BY id"
+_DUE = "SELECT id FROM model_versions WHERE effective_ms IS NULL AND after_ms <= ? ORDER BY id"
+_NEWEST = "SELECT max(id) FROM model_versions"
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,11 @@ class EntryModel(Protocol):
     def decide(self, instance: Traded, side: int, moment_ms: int, see: See) -> Verdict: ...
 
     def take_up(self, moment_ms: int) -> None:
-        """Let versions that wait hold from this moment on; called inside the event's transaction."""
+        """A moment begins: versions that wait for it judge from now on. Called inside the event's transaction."""
+        ...
+
+    def prepare(self) -> None:
+        """Read what waits; called between events, which must not wait for it."""
         ...
 
     def reload(self) -> None:
@@ -63,6 +65,9 @@ class AcceptAll(EntryModel):
     def take_up(self, moment_ms: int) -> None:
         """There is none."""
 
+    def prepare(self) -> None:
+        """There is nothing to read."""
+
     def reload(self) -> None:
         """There is nothing to read."""
 
@@ -70,127 +75,97 @@ class AcceptAll(EntryModel):
         return ()
 
 
-class Asked(Protocol):
-    """A model that can be asked, in this process or elsewhere."""
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """What it must be shown, in this order."""
-        ...
-
-    def ask(self, x: FloatArray) -> "tuple[int, float, float] | str":
-        """Verdict, prediction and scale for float64[1, k] raw features, or why there is no answer."""
-        ...
-
-
-# A version of a model from its bundle's folder.
-OpenModel: TypeAlias = Callable[[Path, str], Asked]
-
-
-class InProcess:
-    """A bundle that was read into this process."""
-
-    def __init__(self, folder: Path, checksum: str) -> None:
-        from toolkit.models.store import read_model
-
-        trained = read_model(folder)
-        if trained.facts.get("checksum") != checksum:
-            raise LockstepError(f"model {folder} is not the one that was deployed; copy that one back, or deploy anew")
-        self._trained = trained
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return self._trained.features
-
-    def ask(self, x: FloatArray) -> "tuple[int, float, float] | str":
-        prediction = self._trained.predict(x)
-        verdicts, scales = self._trained.application.say(prediction)
-        return int(verdicts[0]), float(prediction[0]), float(scales[0])
-
-
-@dataclass(frozen=True)
-class Held:
-    """A version that holds from a moment on."""
-
-    id: str
-    from_ms: int
-    model: Asked | None
-    why_not: str = ""
-
-
 class DeployedModels(EntryModel):
-    """The models that a ledger's deployments name; which version holds when is in the ledger.
+    """The models that a ledger's deployments name; which version judges whom from when is in the ledger.
 
-    A version that cannot be read or asked is a veto, recorded with its reason, never a silent yes.
+    A version that cannot be read, fails or is late is a veto with a reason of its own, never a silent yes.
+
+    Parameters
+    ----------
+    open_model : how a version is asked. deadline_secs : for the questions of one moment that get no answer, all
+        together, so that a server that hangs costs the bar no more than this; None = none, for replays.
     """
 
-    def __init__(self, ledger: Ledger, open_model: OpenModel = InProcess) -> None:
-        self._ledger, self._open = ledger, open_model
-        self._known: dict[int, Held] = {}
+    def __init__(
+        self, ledger: Ledger, open_model: OpenModel = InProcess, *, deadline_secs: float | None = None
+    ) -> None:
+        self._ledger, self._open, self._deadline_secs = ledger, open_model, deadline_secs
+        self._left_secs = deadline_secs
+        self._known: dict[int, Asked | str] = {}
+        self._silent: set[str] = set()
         self.reload()
 
     def reload(self) -> None:
-        """Read from the ledger whose entries are judged, and by what."""
-        self._of = {row["id"]: row["model"] for row in self._ledger.rows(_OF)}
-        self._held: dict[str, list[Held]] = {}
-        wanted = set(self._of.values())
-        for row in self._ledger.rows(_HELD):
-            if row["effective_ms"] is not None and row["name"] in wanted:
-                if row["id"] not in self._known:
-                    self._known[row["id"]] = self._read(row)
-                self._held.setdefault(row["name"], []).append(self._known[row["id"]])
+        """Read from the ledger who judges whom now, and who waits to."""
+        rows = judges(self._ledger)
+        self._now = assigned(row for row in rows if row.effective_ms is not None)
+        self._next = [row for row in rows if row.effective_ms is None]
+        self._newest = max((row.id for row in rows), default=None)
+        wanted = {row.id: row for row in (*self._now.values(), *self._next) if row.name}
+        read = {k: asked for k, asked in self._known.items() if k in wanted and not isinstance(asked, str)}
+        self._known = {k: read[k] if k in read else self._read(row) for k, row in wanted.items()}
 
-    def versions(self) -> Mapping[str, Sequence[Held]]:
-        """By the model's name, ascending by the moment that they hold from."""
-        return self._held
-
-    def judges(self, instance_id: str) -> str | None:
-        """Name of the model that judges an instance's entries."""
-        return self._of.get(instance_id)
-
-    def features_of(self, instance_id: str) -> tuple[str, ...]:
-        held = self._held.get(self._of.get(instance_id, ""), ())
-        return tuple(dict.fromkeys(name for one in held if one.model is not None for name in one.model.features))
+    def prepare(self) -> None:
+        if self._ledger.value(_NEWEST) != self._newest:
+            self.reload()
 
     def take_up(self, moment_ms: int) -> None:
-        waiting = self._ledger.rows(_WAITING)
-        if not waiting:
-            return
-        for row in waiting:
-            self._ledger.update("model_versions", {"id": row["id"]}, {"effective_ms": moment_ms})
-        self.reload()
-        _log.info("newer models hold from now on")
+        self._left_secs = self._deadline_secs
+        due = self._ledger.rows(_DUE, (moment_ms,))
+        if due:
+            for row in due:
+                self._ledger.update("model_versions", {"id": row["id"]}, {"effective_ms": moment_ms})
+            self.reload()
+            names = sorted({judge.model for judge in self._now.values() if judge.effective_ms == moment_ms})
+            self._notice("info", f"from now on entries are judged by {', '.join(names) or 'nobody'}")
+
+    def features_of(self, instance_id: str) -> tuple[str, ...]:
+        mine = [self._now[instance_id]] if instance_id in self._now else []
+        mine += [row for row in self._next if instance_id in row.instances and row.name]
+        seen = (self._known[row.id] for row in mine)
+        return tuple(dict.fromkeys(name for one in seen if not isinstance(one, str) for name in one.features))
 
     def decide(self, instance: Traded, side: int, moment_ms: int, see: See) -> Verdict:
-        name = self._of.get(instance.instance_id)
-        if name is None:
+        judge = self._now.get(instance.instance_id)
+        if judge is None:
             return Verdict()
-        held = next((one for one in reversed(self._held.get(name, ())) if one.from_ms <= moment_ms), None)
-        if held is None:
-            return Verdict()
-        if held.model is None:
-            return self._unanswered(held, held.why_not, instance)
-        try:
-            said = held.model.ask(see(held.model.features))
-        except Exception as error:
-            return self._unanswered(held, str(error), instance)
+        said = self._said(self._known[judge.id], see)
         if isinstance(said, str):
-            return self._unanswered(held, said, instance)
-        decision, prediction, scale = said
-        return Verdict(decision, prediction, scale, held.id)
+            _log.warning("%s gave no answer on %s: %s", judge.model, instance.instance_id, said)
+            if judge.model not in self._silent:
+                self._silent.add(judge.model)
+                self._notice("warning", f"model {judge.model} gives no answer, what it judges is vetoed: {said}")
+            return Verdict(UNANSWERED, float("nan"), 0.0, judge.model)
+        if judge.model in self._silent:
+            self._silent.discard(judge.model)
+            self._notice("info", f"model {judge.model} answers again")
+        return Verdict(said.verdict, said.prediction, said.scale, judge.model)
 
-    def _unanswered(self, held: Held, why: str, instance: Traded) -> Verdict:
-        _log.warning("%s gave no answer on %s: %s", held.id, instance.instance_id, why)
-        text = f"model {held.id} gave no answer on {instance.instance_id}, its entry is vetoed: {why}"
-        self._ledger.insert("notices", {
-            "ts_ms": time.time_ns() // 1_000_000, "level": "warning", "kind": "model", "text": text,
-        })  # fmt: skip
-        return Verdict(UNANSWERED, float("nan"), 0.0, held.id)
-
-    def _read(self, row: Row) -> Held:
-        name = f"{row['name']}@{row['version']}"
+    def _said(self, asked: Asked | str, see: See) -> Opinion | str:
+        if isinstance(asked, str):
+            return asked
+        if self._left_secs is not None and self._left_secs <= 0:
+            return f"it was not asked: others had taken all of {self._deadline_secs:g} s at this moment"
+        began = time.monotonic()
+        said: Opinion | str
         try:
-            return Held(name, row["effective_ms"], self._open(Path(row["folder"]), row["checksum"]))
+            said = asked.ask(see(asked.features), self._left_secs)
         except Exception as error:
-            _log.error("model %s cannot be used: %s", name, error)
-            return Held(name, row["effective_ms"], None, str(error))
+            said = str(error) or type(error).__name__
+        if isinstance(said, str) and self._left_secs is not None:
+            self._left_secs -= time.monotonic() - began
+        return said
+
+    def _read(self, judge: Judge) -> Asked | str:
+        try:
+            return self._open(judge)
+        except Exception as error:
+            text = f"model {judge.model} cannot be used, what it judges is vetoed: {error}"
+            _log.error(text)
+            self._notice("error", text)
+            return str(error) or type(error).__name__
+
+    def _notice(self, level: str, text: str) -> None:
+        self._ledger.insert("notices", {
+            "ts_ms": time.time_ns() // 1_000_000, "level": level, "kind": "model", "text": text,
+        })  # fmt: skip

@@ -1,13 +1,14 @@
 """The backtest of a session: what the compiled account does on the bars, weights and acts that the session recorded."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from executor.deployments.judges import judges
 from executor.engine import state
 from executor.engine.engine import sum_of_capital
 from executor.engine.export import acts_of
@@ -20,9 +21,9 @@ from toolkit.bars.series import Bars, from_arrays
 from toolkit.engine.account import ACT, CLOSE_ACT
 from toolkit.engine.identity import leg_id
 from toolkit.engine.sizing import Reason
-from toolkit.engine.types import LONG, SHORT, UNANSWERED, Judged
+from toolkit.engine.types import ACCEPTED, LONG, SHORT, UNANSWERED, Judged
 from toolkit.errors import LedgerError
-from toolkit.types import Records
+from toolkit.types import BoolArray, IntArray, Records
 
 if TYPE_CHECKING:
     from toolkit.models.said import Said
@@ -36,11 +37,6 @@ SELECT count(*) FROM bars b JOIN events e ON e.seq = b.event WHERE e.moment_ms >
 """
 _EVERYONE = "SELECT id FROM instances"
 _WEIGHTS = "SELECT effective_ms, instance, weight FROM weights WHERE effective_ms <= ? ORDER BY effective_ms, instance"
-_VERSIONS = """
-SELECT name, version, folder, effective_ms FROM model_versions WHERE effective_ms IS NOT NULL
-ORDER BY name, effective_ms, id
-"""
-_JUDGED = "SELECT id, model FROM instances WHERE model IS NOT NULL"
 _UNANSWERED = "SELECT instance, side, t FROM signals WHERE reason = ?"
 _ACTS = "SELECT moment_ms, detail FROM events WHERE detail IS NOT NULL ORDER BY seq"
 
@@ -132,26 +128,26 @@ def backtest_of(ledger: Ledger, load: LoadPlan = load_plan) -> "tuple[PortfolioR
 
 
 def _said(ledger: Ledger, loaded: "Sequence[_Loaded]") -> "Said":
-    """What models say of the raw entries, by the versions that the ledger says held."""
+    """What models say of the raw entries, by the versions that judged them as the ledger has it."""
     from toolkit.models.judging import NO_VERSION, Version, judge
     from toolkit.models.said import Said
     from toolkit.models.store import read_model
 
-    held: dict[str, list[Version]] = {}
-    for row in ledger.rows(_VERSIONS):
-        version = Version(f"{row['name']}@{row['version']}", row["effective_ms"], read_model(Path(row["folder"])))
-        held.setdefault(row["name"], []).append(version)
-    first = {name: sum(len(held[other]) for other in list(held)[:k]) for k, name in enumerate(held)}
-    of = {row["id"]: row["model"] for row in ledger.rows(_JUDGED)}
+    rows = [row for row in judges(ledger) if row.effective_ms is not None]
+    trained = {row.model: read_model(row.folder) for row in rows if row.name}
+    number = {name: k for k, name in enumerate(trained)}
     judged: dict[str, dict[int, Judged]] = {}
     for one in loaded:
-        name = of.get(one.instance.id)
-        if name not in held:
+        mine = [row for row in rows if one.instance.id in row.instances]
+        named = [Version(row.model, row.effective_ms or 0, trained[row.model]) for row in mine if row.name]
+        if not named:
             continue
         given: Any = one
+        numbers = np.array([number[version.id] for version in named] + [NO_VERSION])
+        nobody = _periods([(row.effective_ms or 0, not row.name) for row in mine])
         judged[one.instance.id] = {
-            side: says._replace(versions=np.where(says.versions == NO_VERSION, NO_VERSION, says.versions + first[name]))
-            for side, says in judge(given, held[name]).items()
+            side: _released(says._replace(versions=numbers[says.versions]), nobody(_moments(one, side)))
+            for side, says in judge(given, named).items()
         }
     for row in ledger.rows(_UNANSWERED, (int(Reason.UNANSWERED),)):
         side = LONG if row["side"] == "long" else SHORT
@@ -159,7 +155,28 @@ def _said(ledger: Ledger, loaded: "Sequence[_Loaded]") -> "Said":
         leg = next(one for one in loaded if one.instance.id == row["instance"]).prepared.legs[side]
         at = int(np.searchsorted(leg.entry_t, row["t"]))
         says.verdicts[at], says.predictions[at], says.scales[at] = UNANSWERED, np.nan, 0.0
-    return Said(judged, tuple(version.id for versions in held.values() for version in versions))
+    return Said(judged, tuple(trained))
+
+
+def _moments(one: "_Loaded", side: int) -> IntArray:
+    """When a leg's raw entries are decided, epoch ms."""
+    moments: IntArray = (one.prepared.legs[side].entry_t + 1) * one.bars.base.interval_ms
+    return moments
+
+
+def _periods(rows: list[tuple[int, bool]]) -> Callable[[IntArray], BoolArray]:
+    """Whether what was said last, at or before a moment, was yes."""
+    starts, said = np.array([start for start, _ in rows]), np.array([*(yes for _, yes in rows), False])
+    return lambda moments: said[np.searchsorted(starts, moments, side="right") - 1]
+
+
+def _released(says: Judged, free: BoolArray) -> Judged:
+    """Where nobody judges, everything is taken whole."""
+    from toolkit.models.judging import NO_VERSION
+
+    says.verdicts[free], says.predictions[free], says.scales[free] = ACCEPTED, np.nan, 1.0
+    says.versions[free] = NO_VERSION
+    return says
 
 
 def _schedule(ledger: Ledger, moment_ms: int) -> list[tuple[int, dict[str, float]]]:

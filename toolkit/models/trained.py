@@ -35,6 +35,14 @@ class Trained:
     application: Application
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def predict(self, x: FloatArray) -> FloatArray:
-        """float64[n], the probability that an entry is worth taking, from float64[n, len(features)] raw features."""
-        return self.model.predict(self.cleaning.clean(x[:, self.chosen]))
+    def predict(self, x: FloatArray, secs: float | None = None) -> FloatArray:
+        """float64[n], the probability that an entry is worth taking, from float64[n, len(features)] raw features.
+
+        secs : a deadline for models that run in another process, which raise when it passes; others need none.
+        """
+        seen = self.cleaning.clean(x[:, self.chosen])
+        within = None if secs is None else getattr(self.model, "predict_within", None)
+        if within is None:
+            return self.model.predict(seen)
+        found: FloatArray = within(seen, secs)
+        return found
