@@ -47,13 +47,15 @@ Out = Annotated[Path | None, typer.Option(help="Folder of the runs; default: in 
 Db = Annotated[Path | None, typer.Option(help="Bars database; default: in the data folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_LISTED = 20
+
 
 def asked(given: Mapping[str, Any], resume: str | None, out: Path | None) -> "Question | None":
     """The question that the options describe; nothing where a resumed run's own stands.
 
     given : options by name, None where not given; `recipe`, `set` and `seed` among them.
     """
-    told = {name: value for name, value in given.items() if value not in (None, False, [])}
+    told = {name: value for name, value in given.items() if value is not None and value is not False and value != []}
     if resume is not None:
         if told:
             option = "SOURCE" if "source" in told else "--" + next(iter(told)).replace("_", "-")
@@ -92,7 +94,8 @@ def files_of(result: "ModelRun") -> list[str]:
 
 def print_comparison(results: Mapping[str, Any]) -> None:
     """The table of all groups and of all of them together, before and after, and the verdict in words."""
-    groups = [*results.get("by_group", []), {**results["pooled"], "group": "all together"}]
+    every = results.get("by_group", [])
+    groups = [*every[:_LISTED], {**results["pooled"], "group": "all together"}]
     head = ("", "applied by", "Sortino before", "after", "difference", "95 % interval", "p-value", "trades", "after")
     rows = [[*head]]
     for one in groups:
@@ -103,6 +106,8 @@ def print_comparison(results: Mapping[str, Any]) -> None:
         left = [text.ljust(width) for text, width in zip(cells[:2], widths[:2], strict=True)]
         right = [text.rjust(width) for text, width in zip(cells[2:], widths[2:], strict=True)]
         print("  ".join([*left, *right]).rstrip())
+    if len(every) > _LISTED:
+        print(f"... and {len(every) - _LISTED:,} more groups, in groups.csv")
     print()
     for row in results["pooled"]["controls"]:
         if row["method"] == results["pooled"]["verdict"]["method"]:
@@ -113,8 +118,10 @@ def print_comparison(results: Mapping[str, Any]) -> None:
 def print_end(result: "ModelRun") -> None:
     """What has to be said of how far all of it can be believed, and where it is."""
     results = result.results
-    for failure in results["failures"]:
+    for failure in results["failures"][:_LISTED]:
         print(f"no result: {failure['error']}")
+    if len(results["failures"]) > _LISTED:
+        print(f"... and {len(results['failures']) - _LISTED:,} more without a result, in results.json")
     if results["in_sample"]:
         print("IN SAMPLE: the strategies were chosen on days that they are judged on here; before is flattered by it")
     print(f"run: {result.folder}\nreport: {result.folder / 'report.html'}")

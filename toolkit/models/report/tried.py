@@ -24,7 +24,7 @@ def tried(source: Source) -> Section | None:
         said = "Nobody says that more than this one recipe was tried." if trials == 1 else (
             f"The recipe is the best of {trials:,} that were tried, which the deflated Sharpe ratio counts."
         )  # fmt: skip
-        return Section("tried", "What was tried", [Note(said)])
+        return Section("tried", "What was tried", [Note(said), *_before_it(results)])
     shown = board.head(_LISTED)
     axes = [name for name in board.columns if name not in _FIXED and board[name].n_unique() > 1]
     columns = [
@@ -33,6 +33,7 @@ def tried(source: Source) -> Section | None:
     ]  # fmt: skip
     rows = [_trial(row, axes) for row in shown.iter_rows(named=True)]
     blocks: list[Block] = [Table("leaderboard-table", columns, rows, tall=len(rows) > 24)]
+    blocks += _before_it(results)
     if board.height > _LISTED:
         blocks.append(Note(f"The first {_LISTED} of {board.height:,}; all are in leaderboard.csv.", "soft"))
     period = results.get("period") or {}
@@ -41,6 +42,16 @@ def tried(source: Source) -> Section | None:
         f"Only the best went on to the days from then on, once. All of them count in the deflated Sharpe ratio."
     )
     return Section("tried", "What was tried", blocks, lead)
+
+
+def _before_it(results: Mapping[str, Any]) -> list[Block]:
+    """How many combinations the strategies themselves were chosen from, where that is known."""
+    origin = results.get("selected_from") or {}
+    tried, members = origin.get("combinations_tried") or 0, results.get("members") or 0
+    if tried <= members:
+        return []
+    text = f"The {members:,} instances were chosen from {tried:,} combinations before ({origin.get('source')}); "
+    return [Note(text + "that choice flatters what they earn without a model, and is not in the trials.", "soft")]
 
 
 _FIXED = {"rank", "trial", "score", "sortino_before", "sortino_after", "trades_before", "trades_after", "error"}
