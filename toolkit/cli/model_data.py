@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli import model_options as options
-from toolkit.cli.machine import print_json
+from toolkit.cli.machine import aligned, print_json
 
 if TYPE_CHECKING:
     from toolkit.models.profile import Classes, FeatureProfile, Profile
@@ -86,13 +86,13 @@ def _print(found: "Profile") -> None:
 
     print(f"label: {found.label}")
     head = ("", "instances", "rows", "refused", "distinct", "wins", "first", "last", "return", "R", "from", "known by")
-    print(_aligned([head, *map(_class_cells, found.classes)], 1))
+    print(aligned([head, *map(_class_cells, found.classes)]))
     for why, count in found.left_out.items():
         print(f"left out: {count:,} {why}")
     if found.split_ms is not None:
         print(f"\nfeatures; PSI and KS of the rows from {utc(found.split_ms)} on against those before")
     columns = ("", "missing", "mean", "5 %", "median", "95 %", "with label", "PSI", "by chance", "KS", "p")
-    print(_aligned([columns, *map(_feature_cells, found.features)], 1))
+    print(aligned([columns, *map(_feature_cells, found.features)]))
     for text in found.warnings:
         print(f"note: {text}")
 
@@ -121,15 +121,3 @@ def _feature_cells(one: "FeatureProfile") -> tuple[str, ...]:
 
 def _cell(value: float, how: str) -> str:
     return "-" if value != value else format(value, how)
-
-
-def _aligned(rows: "list[tuple[str, ...]]", left: int) -> str:
-    """Rows as columns, the first `left` ones to the left."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if k < left else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )

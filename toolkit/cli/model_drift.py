@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli import model_options as options
-from toolkit.cli.machine import json_text
+from toolkit.cli.machine import aligned, json_text
 
 if TYPE_CHECKING:
     from toolkit.models.drift import FeatureDrift
     from toolkit.models.drifting import DriftReport, ModelDrift
 
+_SHOWN = 12
+
 
 def drift(
     source: Annotated[
         str | None,
-        typer.Argument(
-            help="Deployment (file, id); with --model also a sweep or members.toml; default: latest."
-        ),
+        typer.Argument(help="Deployment (file, id); with --model also a sweep or members.toml; default: latest."),
     ] = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", help="NAME, NAME@VERSION or folder; repeat for more.")
@@ -123,11 +123,17 @@ def _lines(one: "ModelDrift") -> list[str]:
         for change in outcomes.changes
     ]
     shown = sorted((f for f in found.features if f.read and f.verdict != STABLE and f.psi == f.psi), key=_by_psi)
-    return said + [
-        f"{f.feature}: PSI {f.psi:.3f} (by chance up to {f.psi_chance:.3f}), KS {f.ks:.3f} (p {f.ks_p:.3f}), "
-        f"missing {f.missing_before:.1%} then, {f.missing:.1%} now: {f.verdict}"
-        for f in shown
-    ]
+    if shown:
+        cells = [(f.feature, *_figures(f), f.verdict) for f in shown[:_SHOWN]]
+        said += aligned([("", "PSI", "by chance", "KS", "p", "missing then", "now", ""), *cells]).splitlines()
+    if len(shown) > _SHOWN:
+        said.append(f"and {len(shown) - _SHOWN} more: --json has them all")
+    return said
+
+
+def _figures(one: "FeatureDrift") -> tuple[str, ...]:
+    figures = (f"{value:.3f}" for value in (one.psi, one.psi_chance, one.ks, one.ks_p))
+    return (*figures, f"{one.missing_before:.1%}", f"{one.missing:.1%}")
 
 
 def _by_psi(one: "FeatureDrift") -> float:

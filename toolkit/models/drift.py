@@ -19,6 +19,7 @@ LEAST_ROWS = 30
 # Outcomes of the training set that a bundle keeps, the latest ones.
 _OUTCOMES = 10_000
 _DELTA = 0.002
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,9 @@ class Drift:
 
     @property
     def drifted(self) -> tuple[str, ...]:
-        """The features that have drifted, of those that the model reads."""
-        return tuple(one.feature for one in self.features if one.verdict == DRIFTED and one.read)
+        """The features that have drifted, of those that the model reads; the farthest first."""
+        found = [one for one in self.features if one.verdict == DRIFTED and one.read]
+        return tuple(one.feature for one in sorted(found, key=lambda one: -one.psi))
 
     @property
     def verdict(self) -> str:
@@ -109,7 +111,8 @@ class Drift:
         if self.rows < LEAST_ROWS:
             seen = f"{self.rows} rows are too few to say whether features have drifted ({LEAST_ROWS} are needed)"
         elif self.drifted:
-            seen = f"{len(self.drifted)} of {read} features have drifted: {', '.join(self.drifted)}"
+            more = f" and {len(self.drifted) - _NAMED} more" if len(self.drifted) > _NAMED else ""
+            seen = f"{len(self.drifted)} of {read} features have drifted: {', '.join(self.drifted[:_NAMED])}{more}"
         else:
             seen = f"none of {read} features has drifted"
         wins = (
@@ -160,7 +163,7 @@ def drift(
     for name, table in before["features"].items():
         if name not in columns:
             raise InputError(f"the recent rows lack feature {name!r} of the training set; make them with its features")
-        moved = shift(sketch_from(table), recent.x[:, columns[name]])
+        moved = shift(sketch_from(table), recent.x[:, columns[name]], len(before["features"]))
         verdict = _verdict(moved.psi, moved.psi_chance, len(recent))
         found.append(FeatureDrift(name, *moved, verdict, read is None or name in read))
     rows = recent.rows

@@ -127,7 +127,7 @@ def profile(data: Dataset, *, last: float = 0.5) -> Profile:
     features = []
     for k, name in enumerate(data.features):
         x = data.x[:, k]
-        moved = shift(sketch(x[~late]), x[late])
+        moved = shift(sketch(x[~late]), x[late], len(data.features))
         ks, n, m = ks_distance(x[~late], x[late]), *(int(np.isfinite(part).sum()) for part in (x[~late], x[late]))
         features.append(_feature(name, x, data.y, moved._replace(ks=ks, ks_p=ks_chance(ks, n, m))))
     return Profile(data.label, split_ms, data.left_out, tuple(classes), tuple(features))

@@ -10,7 +10,7 @@ from toolkit.types import FloatArray, IntArray
 
 BINS, POINTS = 10, 40
 _SIGNIFICANT = 9
-_CONFIDENCE = 0.95
+CHANCE = 0.05
 _HALF = 0.5
 
 
@@ -55,7 +55,7 @@ class Shift(NamedTuple):
 
     psi : population stability index over the sketch's bins and one of missing values, counts with half a row more each,
         so that an empty bin of a small sample is no infinite distance; below 0.1 is commonly called stable, above 0.25
-        a shift. psi_chance : what 95 % of samples of this size from the same distribution stay below (Yurdakul 2018).
+        a shift. psi_chance : what samples of this size from the same distribution stay below (Yurdakul 2018).
     ks : largest difference of the shares at or below any point of the sketch (Kolmogorov-Smirnov). ks_p : probability
         of one as large by chance, were the rows independent of each other.
     missing_before, missing : shares. NaN: no rows, and for KS no values.
@@ -88,10 +88,13 @@ def sketch_from(table: Mapping[str, Any]) -> Sketch:
     )  # fmt: skip
 
 
-def shift(before: Sketch, values: FloatArray) -> Shift:
-    """How far float64[n] (NaN and infinities are missing) lie from a sketch."""
+def shift(before: Sketch, values: FloatArray, features: int = 1) -> Shift:
+    """How far float64[n] (NaN and infinities are missing) lie from a sketch.
+
+    features : of how many this is one: any of them is beyond its `psi_chance` in 5 % of samples (Bonferroni).
+    """
     seen = np.sort(values[np.isfinite(values)])
-    psi, chance = _psi(before, seen, len(values) - len(seen))
+    psi, chance = _psi(before, seen, len(values) - len(seen), CHANCE / features)
     ks = np.nan
     if before.n and len(seen):
         ks = float(np.abs(np.searchsorted(seen, before.points, side="right") / len(seen) - before.upto).max())
@@ -122,7 +125,7 @@ def ks_distance(a: FloatArray, b: FloatArray) -> float:
     )
 
 
-def _psi(before: Sketch, seen: FloatArray, missing: int) -> tuple[float, float]:
+def _psi(before: Sketch, seen: FloatArray, missing: int, chance: float) -> tuple[float, float]:
     n, m = before.n + before.missing, len(seen) + missing
     if not n or not m:
         return np.nan, np.nan
@@ -138,8 +141,8 @@ def _psi(before: Sketch, seen: FloatArray, missing: int) -> tuple[float, float]:
     p = (expected[there] + _HALF) / (n + _HALF * there.sum())
     q = (found[there] + _HALF) / (m + _HALF * there.sum())
     free = int(there.sum()) - 1
-    chance = float(chdtri(free, 1.0 - _CONFIDENCE)) * (1.0 / n + 1.0 / m) if free else 0.0
-    return float(((q - p) * np.log(q / p)).sum()), chance
+    beyond = float(chdtri(free, chance)) * (1.0 / n + 1.0 / m) if free else 0.0
+    return float(((q - p) * np.log(q / p)).sum()), beyond
 
 
 def _counts(edges: FloatArray, seen: FloatArray) -> IntArray:
