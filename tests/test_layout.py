@@ -31,6 +31,7 @@ ROOMS = {
     "fastapi": ("toolkit/models/serve",),
     "starlette": ("toolkit/models/serve",),
     "uvicorn": ("toolkit/models/serve",),
+    "river": ("toolkit/models/drift",),
 }
 
 

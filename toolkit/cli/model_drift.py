@@ -50,11 +50,13 @@ def drift(
     from toolkit.models.drifting import drift_of, watched
     from toolkit.settings import data_dir
 
+    last_ms, end_ms = None if last is None else time_ms("last", last), None if end is None else to_ms(end, "end")
     found = _candidates(source, accept_code)
     report = drift_of(
         watched(found, model or (), models),
         deployment=None if found.deployment is None else found.deployment.id,
-        last_ms=None if last is None else time_ms("last", last), end_ms=None if end is None else to_ms(end, "end"),
+        last_ms=last_ms,
+        end_ms=end_ms,
         db=db, jobs=jobs, progress=True,
     )  # fmt: skip
     text = json_text(report.table())

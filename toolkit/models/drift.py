@@ -43,7 +43,10 @@ class FeatureDrift:
 
 @dataclass(frozen=True)
 class Change:
-    """A moment (epoch ms) at which an outcome told that the share of wins is another one than before."""
+    """A moment (epoch ms) at which an outcome told that the share of wins is another one than before.
+
+    before : the share until then, since the change before it. after : from then on, up to the next change.
+    """
 
     ts_ms: int
     before: float
@@ -203,10 +206,17 @@ def changes(outcomes: str, recent: Dataset) -> tuple[Change, ...]:
     detector = adwin(delta=_DELTA, clock=1)
     for one in outcomes:
         detector.update(one == "1")
-    found = []
-    for row in np.argsort(recent.rows["known"], kind="stable").tolist():
+    order = np.argsort(recent.rows["known"], kind="stable")
+    known, y = recent.rows["known"][order], recent.y[order]
+    found: list[tuple[int, float, float]] = []
+    for k, won in enumerate(y.tolist()):
         before = float(detector.estimation)
-        detector.update(bool(recent.y[row]))
+        detector.update(bool(won))
+        # It forgets everything with the outcome after a change.
         if detector.drift_detected:
-            found.append(Change(int(recent.rows["known"][row]), before, float(detector.estimation)))
-    return tuple(found)
+            found.append((k, before, float(detector.estimation)))
+    ends = [k + 1 for k, _, _ in found[1:]] + [len(y)]
+    return tuple(
+        Change(int(known[k]), before, float(y[k + 1 : end].mean()) if end > k + 1 else after)
+        for (k, before, after), end in zip(found, ends, strict=False)
+    )
