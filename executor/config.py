@@ -34,6 +34,11 @@ class ExecutorConfig:
     fill_after_secs : after a close, before a bar that the venue does not have counts as one without trades.
     stale_after_secs : without a sign of life of a series, before it is reported.
     max_entry_age_secs : entries of bars that closed longer ago are refused as stale; what is open is managed.
+    models : folder of the registry; None = `models` in the data folder. follow_models : whether versions that `toolkit
+        model train --due` leaves there are taken up.
+    model_url : of a server of `toolkit model run` that is asked; "" = models are read into the daemon.
+    model_token_file : of that server; None = `models.token` in the data folder.
+    model_deadline_secs : for the questions of one moment that get no answer, before their entries are vetoed.
     api : whether it answers over HTTP; api_host, api_port, api_write as in `executor.api.ApiConfig`.
     metrics : whether /metrics answers.
     ping_url : asked each minute while the daemon is well: whoever is behind it raises the alarm when that ends.
@@ -50,6 +55,11 @@ class ExecutorConfig:
     fill_after_secs: float = 30.0
     stale_after_secs: float = 180.0
     max_entry_age_secs: float = 60.0
+    models: Path | None = None
+    follow_models: bool = True
+    model_url: str = ""
+    model_token_file: Path | None = None
+    model_deadline_secs: float = 0.5
     api: bool = True
     api_host: str = "127.0.0.1"
     api_port: int = 8787
@@ -68,6 +78,11 @@ class ExecutorConfig:
         _one_of("feed", self.feed, FEEDS)
         for name in ("decide_by_secs", "fill_after_secs", "notify_gap_secs"):
             _at_least(name, getattr(self, name), 0)
+        if not 0 < self.model_deadline_secs <= self.max_entry_age_secs:
+            raise InputError(
+                f"`model_deadline_secs` must be above 0 and at most `max_entry_age_secs` "
+                f"({self.max_entry_age_secs:g}), was {self.model_deadline_secs:g}"
+            )
         for name in ("stale_after_secs", "max_entry_age_secs", "log_mb", "log_count"):
             _at_least(name, getattr(self, name), 1)
         # The daemon gives a sign every few seconds, and a long bar or a slow disk must not look like death.
@@ -133,7 +148,7 @@ def _checked(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any, kind: object, path: Path) -> Any:
-    if name in ("ledger", "log_folder"):
+    if name in ("ledger", "log_folder", "models", "model_token_file"):
         if isinstance(value, str) and value:
             return path.parent / Path(value).expanduser()
     elif name == "notify_urls":
@@ -159,6 +174,8 @@ _SAID: dict[object, str] = {
     bool: "true or false",
     "ledger": "the path of a file",
     "log_folder": "the path of a folder",
+    "models": "the path of a folder",
+    "model_token_file": "the path of a file",
     "notify_urls": "a list of texts, each an address of apprise",
     "exchange_options": "a table",
 }

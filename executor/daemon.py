@@ -17,7 +17,10 @@ from executor.backoff import Backoff
 from executor.backups import Backups
 from executor.broker.paper import PaperBroker
 from executor.config import ExecutorConfig
+from executor.deployments.following import Following
+from executor.engine.asking import InProcess, OpenModel
 from executor.engine.engine import Engine, wall_ms
+from executor.engine.model import DeployedModels
 from executor.feed.base import BarEvent, Feed, Series
 from executor.feed_signs import FeedSigns
 from executor.heartbeat import RUNNING, STARTING, STOPPING, Beat
@@ -61,7 +64,20 @@ def open_feed(config: ExecutorConfig, starts: Mapping[Series, int], after_ms: in
 
 def make_engine(config: ExecutorConfig, ledger: Ledger) -> Engine:
     """The engine of a dry run: its orders fill on paper."""
-    return Engine(ledger, PaperBroker(), max_entry_age_ms=round(1000 * config.max_entry_age_secs))
+    model = DeployedModels(ledger, _asking(config), deadline_secs=config.model_deadline_secs)
+    return Engine(ledger, PaperBroker(), model=model, max_entry_age_ms=round(1000 * config.max_entry_age_secs))
+
+
+def _asking(config: ExecutorConfig) -> OpenModel:
+    """How models are asked; `InputError` where the server's address or token cannot be used."""
+    if not config.model_url:
+        return InProcess
+    from executor.engine.asking import over_http
+    from toolkit.models.client import ModelClient
+    from toolkit.models.serve.token import default_token_file, read_token
+
+    token = read_token(config.model_token_file or default_token_file())
+    return over_http(ModelClient(config.model_url, token, deadline_secs=config.model_deadline_secs))
 
 
 @dataclass(frozen=True)
@@ -134,6 +150,7 @@ class Daemon:
         self._signs = FeedSigns(ledger, late_secs=config.fill_after_secs, stale_secs=config.stale_after_secs)
         self._signed = -_SIGNS_SECS
         self._backups = Backups(ledger, parts.clock)
+        self._following = Following(ledger, config.models) if config.follow_models else None
         self._stop = asyncio.Event()
         self._backoff = Backoff(first_secs=1.0, most_secs=60.0)
         self._fed: frozenset[Series] = frozenset()
@@ -273,6 +290,8 @@ class Daemon:
         self._signed = now
         self._signs.write(engine, feed, warming.waiting, self.clock())
         self._backups.tick()
+        if self._following is not None:
+            self._following.tick()
         self._measure()
         supervisor = os.environ.get(SUPERVISOR)
         if supervisor is not None and os.getppid() != int(supervisor):

@@ -1,11 +1,15 @@
 """What the API says beyond `executor.ledger.views`: when the daemon was heard, restarts, equity against its band."""
 
+import json
+import math
 import time
 from typing import Any
 
 from executor.ledger import Ledger
 from executor.ledger.views import HALT_NAMES, Fact, status
 from toolkit.bars.intervals import interval_ms
+from toolkit.engine.sizing import Reason
+from toolkit.settings import data_dir
 
 STALE_SECS = 180.0
 """A feed or a daemon that gave no sign for so long is stale; of slow series, three of their bars."""
@@ -23,6 +27,16 @@ _HEARD = """
         UNION ALL SELECT max(ended_ms) FROM sessions
     )
 """
+_MODELS = """
+    SELECT m.id, m.name, m.version, m.cause, m.loaded_ms, m.after_ms, m.effective_ms,
+        json_array_length(m.instances) AS instances, count(s.signal_id) AS signals,
+        total(s.decision = 'accepted') AS taken, total(s.decision = 'vetoed' AND s.reason != :unanswered) AS vetoed,
+        total(s.reason = :unanswered) AS unanswered, avg(s.prediction) AS prediction
+    FROM model_versions AS m LEFT JOIN signals AS s ON s.model_version = m.name || '@' || m.version
+    WHERE m.name != '' GROUP BY m.id ORDER BY m.effective_ms IS NOT NULL, m.effective_ms DESC, m.id DESC LIMIT :limit
+"""
+_DEPLOYMENT = "SELECT value FROM meta WHERE key = 'deployment'"
+_MOST_FEATURES = 8
 
 
 def now_ms() -> int:
@@ -79,3 +93,47 @@ def halts(ledger: Ledger, limit: int = 20) -> list[Fact]:
 def commands(ledger: Ledger, limit: int = 20) -> list[Fact]:
     """What was asked of the daemon, newest first, and what came of it."""
     return [dict(row) for row in ledger.rows(_COMMANDS, (limit,))]
+
+
+def models(ledger: Ledger, limit: int = 100) -> Fact:
+    """Versions of models that judge entries, newest first, with what they said; and their drift.
+
+    `effective_ms` is None of one that waits for its moment (`after_ms`); `prediction` is the mean. `drift` is what
+    `toolkit model drift` wrote last of the active deployment, each model's features cut to those that moved most, and
+    None where it was never run.
+    """
+    params = {"unanswered": int(Reason.UNANSWERED), "limit": limit}
+    with ledger.snapshot():
+        rows = [dict(row) for row in ledger.rows(_MODELS, params)]
+        deployment = ledger.value(_DEPLOYMENT)
+    for row in rows:
+        row |= {name: int(row[name]) for name in ("taken", "vetoed", "unanswered")}
+    return {"models": rows, "drift": _drift(deployment)}
+
+
+def _drift(deployment: object) -> Fact | None:
+    """A file that is not there, or is no drift, is none: what it says is for looking at."""
+    try:
+        said = json.loads((data_dir() / "drift" / f"{deployment}.json").read_text(encoding="utf-8"))
+        return {"created": said["created"], "models": [_drifted(one) for one in said["models"]]}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _drifted(one: Fact) -> Fact:
+    features = [feature for feature in one["features"] if feature.get("read", True)]
+    features.sort(key=lambda feature: -(_finite(feature["psi"]) or 0.0))
+    kept = ("name", "version", "verdict", "text", "rows", "rows_before", "from_ms", "until_ms")
+    outcomes = {name: _finite(one["outcomes"].get(name)) for name in ("before", "now", "predicted", "auc")}
+    return {
+        **{name: one[name] for name in kept},
+        "outcomes": {**outcomes, "verdict": one["outcomes"]["verdict"]},
+        "features": [
+            {"feature": f["feature"], "verdict": f["verdict"], "psi": _finite(f["psi"]), "ks": _finite(f["ks"])}
+            for f in features[:_MOST_FEATURES]
+        ],
+    }
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

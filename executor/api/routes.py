@@ -95,6 +95,7 @@ ANSWERS: dict[str, tuple[dict[str, Reader], Answer]] = {
     "/api/trades": ({**_LISTS, "status": questions.one_of(("ACTIVE", "CLOSED"))}, _trades),
     "/api/equity": ({"since": questions.moment, "points": questions.count}, _equity),
     "/api/feed": ({}, lambda ledger, _: answers.feed(ledger)),
+    "/api/models": (_LIMIT, lambda ledger, asked: answers.models(ledger, **asked)),
     "/api/sessions": (_LIMIT, lambda ledger, asked: answers.sessions(ledger, **asked)),
     "/api/halts": (_LIMIT, lambda ledger, asked: answers.halts(ledger, **asked)),
     "/api/commands": (_LIMIT, lambda ledger, asked: answers.commands(ledger, **asked)),

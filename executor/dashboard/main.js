@@ -2,7 +2,7 @@
 
 import { ask, Refused, token } from "./api.js";
 import { Chart } from "./chart.js";
-import { day, time } from "./format.js";
+import { day, moment, time } from "./format.js";
 import { showBanners, showFacts, showHead, showHeard } from "./head.js";
 import { makeTables } from "./tables.js";
 
@@ -46,12 +46,13 @@ function complain(why) {
 async function read() {
   const status = await ask("/api/status");
   const midnight = Math.floor((status.moment_ms ?? status.now_ms) / DAY) * DAY;
-  const [trades, positions, signals, sessions, halts] = await Promise.all([
+  const [trades, positions, signals, sessions, halts, models] = await Promise.all([
     ask("/api/trades?status=ACTIVE"),
     ask(`/api/positions?by=${choices.by}`),
     ask(`/api/signals?since=${midnight}`),
     ask("/api/sessions?limit=10"),
     ask("/api/halts?limit=10"),
+    ask("/api/models?limit=20"),
   ]);
   // The curve is the largest answer: asked for when there is another mark, or another deployment.
   const mark = JSON.stringify([status.mark, status.deployment?.id]);
@@ -68,6 +69,9 @@ async function read() {
   tables.trades.show(trades);
   tables.positions.show(positions);
   tables.halts.show(halts);
+  tables.models.show(models.models);
+  tables.drift.show(models.drift?.models ?? []);
+  at("drift-lead").textContent = models.drift ? `Drift as toolkit model drift found it at ${moment(Date.parse(models.drift.created))}.` : "";
   tables.disabled.show(status.disabled);
   tables.sessions.show(sessions.map((row, k) => ({ ...row, newest: k === 0 })));
   showSignals();

@@ -5,6 +5,9 @@ import { Table } from "./table.js";
 
 const at = (id) => document.getElementById(id);
 const words = (text) => (text ?? "").replaceAll("_", " ");
+const probability = (value) => (value === null ? "–" : value.toFixed(3));
+const portion = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`);
+const judging = (m) => (m.effective_ms === 0 ? "the beginning" : m.effective_ms ? moment(m.effective_ms) : m.after_ms ? `waits for ${moment(m.after_ms)}` : "the next bar");
 const DECISIONS = { accepted: "taken", vetoed: "vetoed", rejected: "rejected" };
 
 export function makeTables(now) {
@@ -12,6 +15,8 @@ export function makeTables(now) {
     trades: new Table(at("trades"), trades(now), "No trade is open."),
     positions: new Table(at("positions"), positions(), "No trade is open."),
     signals: new Table(at("signals"), signals(), "None."),
+    models: new Table(at("models"), models(), "No model judges entries: every signal goes to the account."),
+    drift: new Table(at("drift"), drift(), "Drift was not looked at yet: toolkit model drift."),
     feed: new Table(at("feed"), feed(now), "The daemon has not heard of any series yet."),
     sessions: new Table(at("sessions"), sessions(now), "The daemon was never started on this ledger."),
     halts: new Table(at("halts"), halts(), "There was none."),
@@ -51,8 +56,31 @@ const signals = () => [
   { label: "price", text: (s) => price(s.price), key: (s) => s.price, kind: "n", more: true },
   { label: "asked", text: (s) => qty(s.asked), key: (s) => s.asked, kind: "n", more: true },
   { label: "given", text: (s) => qty(s.given), key: (s) => s.given, kind: "n", more: true },
-  { label: "prediction", text: (s) => (s.prediction === null ? "–" : s.prediction.toFixed(3)), key: (s) => s.prediction, kind: "n", more: true },
+  { label: "prediction", text: (s) => probability(s.prediction), key: (s) => s.prediction, kind: "n", more: true, small: (s) => s.model_version ?? "" },
+  { label: "share", text: (s) => (s.model_version ? portion(s.scale) : "–"), key: (s) => s.scale, kind: "n", more: true },
   { label: "since then", text: (s) => words(s.end), small: (s) => (s.ignored ? `${s.ignored} more ignored` : ""), more: true },
+];
+
+const models = () => [
+  { label: "model", text: (m) => m.name, small: (m) => `${m.version}, of ${m.cause}`, kind: "text" },
+  { label: "judges from", text: (m) => judging(m), key: (m) => m.effective_ms ?? m.after_ms },
+  { label: "instances", text: (m) => String(m.instances), key: (m) => m.instances, kind: "n" },
+  { label: "asked", text: (m) => String(m.signals), key: (m) => m.signals, kind: "n" },
+  { label: "taken", text: (m) => String(m.taken), key: (m) => m.taken, kind: "n" },
+  { label: "vetoed", text: (m) => String(m.vetoed), key: (m) => m.vetoed, kind: "n" },
+  { label: "no answer", text: (m) => String(m.unanswered), key: (m) => m.unanswered, tone: (m) => (m.unanswered ? "loss" : ""), kind: "n" },
+  { label: "mean prediction", text: (m) => probability(m.prediction), key: (m) => m.prediction, kind: "n", more: true },
+];
+
+const drift = () => [
+  { label: "model", text: (d) => d.name, small: (d) => d.version, kind: "text" },
+  { label: "drift", text: (d) => d.verdict, chip: (d) => `drift-${d.verdict.replaceAll(" ", "-")}` },
+  { label: "what", text: (d) => d.text, small: (d) => d.features.slice(0, 3).map((f) => `${f.feature} PSI ${probability(f.psi)}`).join(", "), kind: "text" },
+  { label: "predicted", text: (d) => probability(d.outcomes.predicted), key: (d) => d.outcomes.predicted, kind: "n" },
+  { label: "came true", text: (d) => probability(d.outcomes.now), key: (d) => d.outcomes.now, kind: "n" },
+  { label: "in training", text: (d) => probability(d.outcomes.before), key: (d) => d.outcomes.before, kind: "n", more: true },
+  { label: "AUC", text: (d) => probability(d.outcomes.auc), key: (d) => d.outcomes.auc, kind: "n", more: true },
+  { label: "rows", text: (d) => String(d.rows), key: (d) => d.rows, kind: "n", more: true },
 ];
 
 const feed = (now) => [

@@ -16,7 +16,7 @@ from executor.engine.commands import Commands
 from executor.engine.model import DeployedModels, EntryModel
 from executor.engine.plan import load_plan
 from executor.engine.records import Changes, Recorder
-from executor.engine.signals import Evaluator, Traded
+from executor.engine.signals import Evaluator, Traded, seeing
 from executor.engine.state import LoadPlan
 from executor.engine.windows import History
 from executor.feed.base import BarEvent, ClosedBar, Series
@@ -77,15 +77,16 @@ class Engine:
         self._start_ms = int(ledger.meta("start_ms") or 0)
         self.seq, self.moment_ms = kept.seq, kept.moment_ms
         self._model.reload()
-        self._lengths = _lengths(plan.members, self._model)
+        members = [seeing(one, self._model.features_of(one.instance_id)) for one in plan.members]
+        self._lengths = _lengths(members, self._model)
         self._restamp(kept.moment_ms)
-        traded = {one.series for one in plan.members}
+        traded = {one.series for one in members}
         self._next = {series: self._begins(series, series in traded) for series in self._lengths}
         self._histories = {series: self._history(series) for series in self._lengths}
         rows, applied = state.schedule(ledger, self._applied())
         capital = sum_of_capital(ledger)
         terms = Terms(plan.rates(), plan.instruments, capital, self._start_ms, rows, applied)
-        self.account = Account(plan.members, self._histories, terms)
+        self.account = Account(members, self._histories, terms)
         self._recorder = Recorder(self.account)
         if kept.saved is not None:
             self.account.restore(kept.saved, self._recorder.names)

@@ -231,7 +231,7 @@ def _said(ledger: Ledger) -> "pl.DataFrame | None":
     """What models said of each signal; None where no instance is judged by one."""
     import polars as pl
 
-    if not ledger.value("SELECT count(*) FROM instances WHERE model IS NOT NULL"):
+    if not ledger.value("SELECT count(*) FROM model_versions WHERE name != ''"):
         return None
     kinds = {
         "instance": pl.String, "side": pl.String, "at": pl.Int64, "prediction": pl.Float64,

@@ -134,7 +134,7 @@ class DeployedModels(EntryModel):
             _log.warning("%s gave no answer on %s: %s", judge.model, instance.instance_id, said)
             if judge.model not in self._silent:
                 self._silent.add(judge.model)
-                self._notice("warning", f"model {judge.model} gives no answer, what it judges is vetoed: {said}")
+                self._notice("warning", f"model {judge.model} gave no answer, what it judges is vetoed: {said}")
             return Verdict(UNANSWERED, float("nan"), 0.0, judge.model)
         if judge.model in self._silent:
             self._silent.discard(judge.model)
@@ -160,9 +160,10 @@ class DeployedModels(EntryModel):
         try:
             return self._open(judge)
         except Exception as error:
-            text = f"model {judge.model} cannot be used, what it judges is vetoed: {error}"
-            _log.error(text)
-            self._notice("error", text)
+            _log.error("model %s cannot be used: %s", judge.model, error)
+            if judge.model not in self._silent:
+                self._silent.add(judge.model)
+                self._notice("error", f"model {judge.model} gave no answer, what it judges is vetoed: {error}")
             return str(error) or type(error).__name__
 
     def _notice(self, level: str, text: str) -> None:

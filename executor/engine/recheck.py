@@ -13,7 +13,7 @@ from executor.engine import state
 from executor.engine.engine import sum_of_capital
 from executor.engine.export import acts_of
 from executor.engine.plan import load_plan
-from executor.engine.signals import Traded
+from executor.engine.signals import Traded, seeing
 from executor.engine.state import LoadPlan
 from executor.feed.base import Series
 from executor.ledger import Ledger, number
@@ -94,7 +94,10 @@ def backtest_of(ledger: Ledger, load: LoadPlan = load_plan) -> "tuple[PortfolioR
     if kept.moment_ms < 0:
         raise LedgerError(f"{ledger.path} holds no event yet; there is nothing to check")
     plan = load(ledger, {row["id"] for row in ledger.rows(_EVERYONE)})
-    members = sorted(plan.members, key=lambda one: one.instance_id)
+    seen = _seen(ledger)
+    members = sorted(
+        (seeing(one, seen.get(one.instance_id, ())) for one in plan.members), key=lambda one: one.instance_id
+    )
     start_ms = int(ledger.meta("start_ms") or 0)
     series = {s for one in members for s in (one.series, *one.peers, *one.native)}
     for base in {s.base: s for s in series}.values():
@@ -125,6 +128,18 @@ def backtest_of(ledger: Ledger, load: LoadPlan = load_plan) -> "tuple[PortfolioR
         instruments=plan.instruments, acts=_acts(ledger, members), judged=said.judged,
     )  # fmt: skip
     return run, said
+
+
+def _seen(ledger: Ledger) -> dict[str, tuple[str, ...]]:
+    """By instance, the features of every model that judged it."""
+    from toolkit.models.store import read_info
+
+    found: dict[str, tuple[str, ...]] = {}
+    for row in judges(ledger):
+        names = read_info(row.folder).features if row.name and row.effective_ms is not None else ()
+        for instance in row.instances:
+            found[instance] = tuple(dict.fromkeys((*found.get(instance, ()), *names)))
+    return found
 
 
 def _said(ledger: Ledger, loaded: "Sequence[_Loaded]") -> "Said":

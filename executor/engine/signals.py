@@ -1,7 +1,7 @@
 """What every leg's strategy says at one close, from windows of exactly its lookback."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from toolkit.engine.rules import Columns, Costs, TradeRules, compile_rules
 from toolkit.engine.signals import distance_columns, gate_bits
 from toolkit.engine.types import LONG, SHORT, LegSignals, Rules
 from toolkit.errors import InputError
-from toolkit.models.features import Entries, feature_values, features_start
+from toolkit.models.features import Entries, feature_peers, feature_values, features_start
 from toolkit.strategy import Signals, Strategy, named_lookback
 from toolkit.types import FloatArray
 
@@ -79,6 +79,13 @@ class Traded:
         names = {self.interval, *(n for n in named_lookback(self.strategy.lookback(self.params)) if n in INTERVAL_MS)}
         names |= {spec.partition(":")[0] for spec in features if ":" in spec}
         return -(-reach // self.series.base_ms), {name: reach // interval_ms(name) + 1 for name in names}
+
+
+def seeing(one: Traded, features: Sequence[str]) -> Traded:
+    """The instance with the other symbols in reach that a model's features read."""
+    symbols = (symbol for symbol in feature_peers(features) if symbol != one.series.symbol)
+    more = [series for symbol in symbols if (series := one.series._replace(symbol=symbol)) not in one.peers]
+    return replace(one, peers=(*one.peers, *more)) if more else one
 
 
 @dataclass

@@ -36,6 +36,11 @@ def test_every_key_of_a_file_arrives_and_paths_are_meant_from_its_folder(tmp_pat
         fill_after_secs = 12.5
         stale_after_secs = 90
         max_entry_age_secs = 30
+        models = "registry"
+        follow_models = false
+        model_url = "http://127.0.0.1:8788"
+        model_token_file = "models.token"
+        model_deadline_secs = 0.1
         api = false
         api_host = "::1"
         api_port = 9000
@@ -60,6 +65,11 @@ def test_every_key_of_a_file_arrives_and_paths_are_meant_from_its_folder(tmp_pat
         fill_after_secs=12.5,
         stale_after_secs=90.0,
         max_entry_age_secs=30.0,
+        models=tmp_path / "registry",
+        follow_models=False,
+        model_url="http://127.0.0.1:8788",
+        model_token_file=tmp_path / "models.token",
+        model_deadline_secs=0.1,
         api=False,
         api_host="::1",
         api_port=9000,
