@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.models.groups import Group
-from toolkit.models.pool import Task
+from toolkit.models.pool import Item, Task
 from toolkit.portfolio.loading import LoadedMember, load_members
 from toolkit.portfolio.members import Member
 
@@ -51,6 +51,12 @@ def batches_of(groups: Sequence[Group], jobs: int) -> list[list[Task[Group]]]:
     total = sum(len(group.members) for group in groups)
     most = max(1, min(_MOST_MEMBERS, -(-total // (2 * jobs))))
     return [batch for tasks in alike.values() for batch in _cut(tasks, most)]
+
+
+def dealt(tasks: Sequence[Task[Item]], hands: int) -> list[list[Task[Item]]]:
+    """Tasks in runs, one for each of so many processes."""
+    size = max(1, -(-len(tasks) // max(1, hands)))
+    return [list(tasks[k : k + size]) for k in range(0, len(tasks), size)]
 
 
 def seed_of(seed: int, *names: str | int) -> int:

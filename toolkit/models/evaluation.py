@@ -41,7 +41,8 @@ class Proof:
     ----------
     methods : ways of applying predictions, see `applying.METHODS`; "rank" needs at least two members.
     folds : judged blocks of equal length. test_from_ms : where the first one begins; None = after one block's length.
-    permutations : how many models on permuted labels; 0 = none. controls : whether the negative controls are run.
+    permutations : how many models on permuted labels; 0 = none. first_permutation : number of the first of them, where
+        several evaluations share the work. controls : whether the negative controls are run.
     shift_bars : signal bars that the controls of the past and the future shift features by.
     slots : most trades at a time for "rank"; None = the recipe's, or one for every three members.
     seed : of permutations and noise. jobs : threads, None = the cores that this process may use; any number of them
@@ -57,6 +58,7 @@ class Proof:
     slots: int | None = None
     seed: int = 0
     jobs: int | None = None
+    first_permutation: int = 0
 
     def __post_init__(self) -> None:
         for method in self.methods:
@@ -64,7 +66,13 @@ class Proof:
                 raise UnknownNameError("application", method, METHODS)
         if not self.methods:
             raise InputError("`methods` must name at least one way of applying a model, named none")
-        for name, least in (("folds", 1), ("permutations", 0), ("shift_bars", 1), ("seed", 0)):
+        for name, least in (
+            ("folds", 1),
+            ("permutations", 0),
+            ("shift_bars", 1),
+            ("seed", 0),
+            ("first_permutation", 0),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"`{name}` must be a whole number of at least {least}, was {value!r}")
@@ -241,7 +249,8 @@ class _Job:
     def _permuted(self, over: Period, edges: IntArray, panel: Panel) -> dict[str, FloatArray]:
         """float64[N, n_days] by method; at least one where the controls are run."""
         proof = self.proof
-        seeds = [(proof.seed, k) for k in range(max(proof.permutations, int(proof.controls)))]
+        first, count = proof.first_permutation, max(proof.permutations, int(proof.controls))
+        seeds = [(proof.seed, k) for k in range(first, first + count)]
         made = self._each([partial(self._procedure, over, edges, panel, self.data, seed) for seed in seeds])
         return {m: np.array([one[m] for one in made]).reshape(-1, over.n_days) for m in self.methods}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from toolkit.models.applying import Application
 from toolkit.models.backends.base import Budget
-from toolkit.models.batches import Loading, batches_of
+from toolkit.models.batches import Loading, batches_of, dealt
 from toolkit.models.evaluation import RANK, Proof
 from toolkit.models.folds import FoldPredictions, block_edges, fold_applications, predict_folds
 from toolkit.models.grid import Space, Trial
@@ -104,7 +104,7 @@ def search_groups(
     ways, together = tasks_of(groups, space), batches_of(groups, workers)
     # Each process loads its groups' bars, so ways are only cut apart where there are fewer batches than processes.
     pieces = -(-workers // max(1, len(together)))
-    batches = [batch for tasks in together for batch in _cut([w for task in tasks for w in ways[task.name]], pieces)]
+    batches = [batch for tasks in together for batch in dealt([w for t in tasks for w in ways[t.name]], pieces)]
     parts = run_tasks(
         Searching(loading, proof), batches, folder, jobs=workers, progress=progress, unit="ways of learning"
     )  # fmt: skip
@@ -124,8 +124,3 @@ def tasks_of(groups: Sequence[Group], space: Space) -> dict[str, list[Task[Way]]
             task = Task(number * len(groups) + place, name, Way(group, recipe, mine))
             found.setdefault(group.name, []).append(task)
     return found
-
-
-def _cut(tasks: Sequence[Task[Way]], pieces: int) -> list[list[Task[Way]]]:
-    size = max(1, -(-len(tasks) // pieces))
-    return [list(tasks[k : k + size]) for k in range(0, len(tasks), size)]

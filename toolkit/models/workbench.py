@@ -54,6 +54,11 @@ class Workbench:
             self._panels[features] = make_panel(self.members, features, self.span_ms)
         return self._panels[features]
 
+    def forget(self) -> None:
+        """Let go of datasets and panels; they are made again where they are asked for."""
+        self._data.clear()
+        self._panels.clear()
+
     def stored(self) -> list[dict[str, Any]]:
         """The stored series that all of it rests on; see `runs.data_fingerprint`."""
         series = {id(one.bars.base): one.bars for one in self.members}
