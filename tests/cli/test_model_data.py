@@ -118,15 +118,15 @@ def test_what_cannot_be_is_said_before_anything_is_made(folder: Path, words: lis
     assert text in str(done.exception)
 
 
-def kept(folder: Path, registry: Path) -> Path:
-    """A model of one strategy as it was known twelve days before the end."""
+def kept(folder: Path, registry: Path, until_ms: int = CUT_MS) -> Path:
+    """A model of one strategy as it was known some days before the end."""
     mine = [one for one in members() if one.strategy == "volatility_breakout"]
-    loaded = load_members(mine, end=CUT_MS, db=folder / "bars.duckdb", features=FEATURES, jobs=1)
-    data = make_dataset(loaded, FEATURES, end_ms=CUT_MS, jobs=1)
+    loaded = load_members(mine, end=until_ms, db=folder / "bars.duckdb", features=FEATURES, jobs=1)
+    data = make_dataset(loaded, FEATURES, end_ms=until_ms, jobs=1)
     recipe = Recipe("constant", features=FEATURES)
     facts = {
-        "window": {"from_ms": FIRST_MS, "until_ms": CUT_MS}, "reference": reference_of(data), "recipe": recipe.table(),
-        "members": [one.instance.id for one in mine],
+        "window": {"from_ms": FIRST_MS, "until_ms": until_ms}, "reference": reference_of(data),
+        "recipe": recipe.table(), "members": [one.instance.id for one in mine],
     }  # fmt: skip
     return save_model(fit(data, recipe), "volatility_breakout", registry, facts=facts)
 
@@ -171,6 +171,10 @@ def test_drift_of_a_deployment_is_written_where_the_dashboard_looks(folder: Path
     }
     latest = model(folder, "drift", "--jobs", "1")
     assert f"written: {written}" in latest.stdout
+    later = kept(folder, folder / "models", CUT_MS + 2 * DAY_MS).name
+    for words, version in (((), deployment.models[0].version), (("--newest",), later)):
+        (one,) = said(model(folder, "drift", *words, "--jobs", "1", "--json"))["models"]
+        assert one["version"] == version
 
 
 def test_drift_of_what_is_not_there(folder: Path, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ def drift(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="NAME, NAME@VERSION or folder; repeat for more.")
     ] = None,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="The newest versions, as a daemon has them that follows the registry.")
+    ] = False,
     last: Annotated[str | None, typer.Option(help="Only so long before the end: 30d; default: since training.")] = None,
     end: options.End = None,
     accept_code: options.AcceptCode = False,
@@ -53,7 +56,7 @@ def drift(
     last_ms, end_ms = None if last is None else time_ms("last", last), None if end is None else to_ms(end, "end")
     found = _candidates(source, accept_code)
     report = drift_of(
-        watched(found, model or (), models),
+        watched(found, model or (), models, newest=newest),
         deployment=None if found.deployment is None else found.deployment.id,
         last_ms=last_ms,
         end_ms=end_ms,

@@ -73,13 +73,16 @@ class DriftReport:
         }  # fmt: skip
 
 
-def watched(found: Candidates, models: Sequence[str | Path] = (), root: Path | None = None) -> list[Watched]:
+def watched(
+    found: Candidates, models: Sequence[str | Path] = (), root: Path | None = None, *, newest: bool = False
+) -> list[Watched]:
     """Models and whom they judge: those that a deployment names, or `models` on the members that they learned from.
 
     Parameters
     ----------
     found : a deployment, or other members. models : each "name" (its newest version), "name@version" or a bundle's
-        folder. root : of the registry.
+        folder. root : of the registry. newest : the newest versions of the models that a deployment names, instead of
+        those that it was made with.
 
     Raises
     ------
@@ -93,7 +96,11 @@ def watched(found: Candidates, models: Sequence[str | Path] = (), root: Path | N
     if not uses:
         what = "these members have none" if found.deployment is None else f"deployment {found.deployment.id} names none"
         raise InputError(f"drift is of models, and {what}; name one with --model")
-    return [Watched(check_model(bundle_of(use, root)), tuple(by_id[name] for name in use.instances)) for use in uses]
+    folders = [find_model(use.name, root) if newest else bundle_of(use, root) for use in uses]
+    return [
+        Watched(check_model(folder), tuple(by_id[name] for name in use.instances))
+        for folder, use in zip(folders, uses, strict=True)
+    ]
 
 
 def drift_of(
