@@ -33,26 +33,29 @@ class Following:
             self.look()
 
     def look(self) -> None:
-        """Let the newest version of each model, where `--due` trained it, wait for its moment."""
+        """Let the newest version of each model that `--due` trained wait for its moment."""
         held = {judge.name: judge.version for judge in assigned(judges(self._ledger)).values()}
         for name, version in sorted(held.items()):
             kept = versions_of(name, self._root or models_dir())
             # By the cut-off of their training; one that is in a deployment's bundle alone has its place among them.
             newer = [folder for folder in kept if folder.name.partition("-")[0] > version.partition("-")[0]]
-            if newer and newer[-1] not in self._refused:
-                self._take(newer[-1])
+            for folder in reversed(newer):
+                if folder not in self._refused and self._take(folder):
+                    break
 
-    def _take(self, folder: Path) -> None:
+    def _take(self, folder: Path) -> bool:
+        """Whether it is of `--due`, and now waits for its moment."""
         try:
             after_ms = read_info(folder).facts.get(_HOLDS_FROM)
             if after_ms is None:
                 self._refused.add(folder)
-                return
+                return False
             found = load_version(self._ledger, folder, after_ms=int(after_ms))
         except (LockstepError, TypeError, ValueError) as error:
             self._refused.add(folder)
             text = f"the newer model in {folder} is not taken up: {error}"
             _log.error(text)
             notice(self._ledger, "warning", "model", text, time.time_ns() // 1_000_000)
-            return
-        _log.info("model %s was trained, and judges from the next event on", found)
+            return False
+        _log.info("model %s was trained, and judges from its moment on", found)
+        return True

@@ -28,6 +28,7 @@ def make(path: Path, now_ms: int, *, heard_secs: float = 2.0, halted: bool = Fal
         _account(ledger, start, heard, halted)
         _deployment(ledger, start)
         instances = _instances(ledger)
+        _models(ledger, instances, start)
         _series(ledger, heard)
         _equity(ledger, dice, start, heard)
         _signals(ledger, dice, instances, start, heard)
@@ -89,6 +90,31 @@ def _instances(ledger: Ledger) -> list[dict[str, Any]]:
         )
     ledger.put("instances", rows)
     return rows
+
+
+MODEL = "support_resistance"
+VERSIONS = ("20261020T000000-aaaabbbbcccc", "20261101T000000-ddddeeeeffff")
+
+
+def _models(ledger: Ledger, instances: list[dict[str, Any]], start: int) -> None:
+    """One model judges one strategy; a newer version took over, a third one waits."""
+    mine = json.dumps([row["id"] for row in instances if row["strategy"] == MODEL])
+    versions = ((VERSIONS[0], 0, 0), (VERSIONS[1], start + 9 * DAY, start + 9 * DAY), ("20261120T000000-1", 0, None))
+    for version, after, effective in versions:
+        ledger.insert(
+            "model_versions",
+            {
+                "name": MODEL,
+                "version": version,
+                "checksum": "7c" * 32,
+                "folder": "",
+                "instances": mine,
+                "loaded_ms": start,
+                "after_ms": after,
+                "effective_ms": effective,
+                "cause": "load",
+            },
+        )
 
 
 def _series(ledger: Ledger, heard: int) -> None:
@@ -163,6 +189,8 @@ def _signals(ledger: Ledger, dice: random.Random, instances: list[dict[str, Any]
                     "end": int(end),
                     "ignored": dice.randrange(5),
                     "prediction": dice.uniform(0.38, 0.74),
+                    "scale": 1.0 if taken else 0.0,
+                    "model_version": f"{MODEL}@{VERSIONS[1]}" if instance["strategy"] == MODEL else None,
                     "seq": k,
                 }
             ],

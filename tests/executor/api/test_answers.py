@@ -151,6 +151,52 @@ def test_feed_sessions_and_halts(api: Served) -> None:
     assert halt == {**row, "kind": "daily_loss"}
 
 
+DRIFT = {
+    "created": "2026-11-22T03:00:00.000+00:00", "deployment": "d-20261030-7c1f", "end_ms": 1, "models": [{
+        "name": sample.MODEL, "version": sample.VERSIONS[1], "instances": [], "verdict": "drifted",
+        "text": "1 of 2 features have drifted: rsi(14)", "rows": 321, "rows_before": 2_000, "from_ms": 1, "until_ms": 2,
+        "features": [
+            {"feature": "natr(14)", "psi": 0.04, "ks": 0.1, "verdict": "stable", "read": True},
+            {"feature": "rsi(14)", "psi": 0.61, "ks": 0.4, "verdict": "drifted", "read": True},
+            {"feature": "left_out", "psi": 9.0, "ks": 0.9, "verdict": "drifted", "read": False},
+            {"feature": "empty", "psi": float("nan"), "ks": None, "verdict": "stable", "read": True},
+        ],
+        "outcomes": {"before": 0.5, "now": 0.41, "predicted": 0.52, "auc": float("nan"), "verdict": "stable"},
+    }],
+}  # fmt: skip
+
+
+def test_models_with_what_they_said_and_their_drift(
+    api: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path))
+    change(api, "UPDATE signals SET reason = 28 WHERE signal_id = (SELECT signal_id FROM signals WHERE decision = "
+                "'vetoed' AND model_version IS NOT NULL LIMIT 1)")  # fmt: skip
+    found = get(api, "/api/models")
+    assert found["drift"] is None
+    waits, second, first = found["models"]
+    assert (waits["effective_ms"], first["effective_ms"]) == (None, 0)
+    (counted,) = sql(
+        api, "SELECT count(*) AS n, avg(prediction) AS mean, sum(decision = 'accepted') AS taken FROM signals "
+        "WHERE model_version LIKE '%' || ?", sample.VERSIONS[1],
+    )  # fmt: skip
+    assert (second["signals"], second["taken"], second["instances"]) == (counted["n"], counted["taken"], 10)
+    assert second["prediction"] == pytest.approx(counted["mean"], rel=1e-12)
+    assert (first["signals"], first["prediction"]) == (0, None)
+    place = tmp_path / "drift" / "d-20261030-7c1f.json"
+    place.parent.mkdir()
+    for broken in ("", "{", "[]", '{"created": 1, "models": [{}]}', '{"created": 1, "models": 3}'):
+        place.write_text(broken)
+        assert get(api, "/api/models")["drift"] is None
+    place.write_text(json.dumps(DRIFT))
+    drift = get(api, "/api/models?limit=1")["drift"]
+    assert drift["created"] == DRIFT["created"]
+    (model,) = drift["models"]
+    assert [f["feature"] for f in model["features"]] == ["rsi(14)", "natr(14)", "empty"]
+    assert model["features"][2]["psi"] is None and model["outcomes"]["auc"] is None
+    assert (model["verdict"], model["outcomes"]["now"]) == ("drifted", 0.41)
+
+
 def test_what_cannot_be_known_is_null(api: Served) -> None:
     change(api, "UPDATE trades SET stop_now = NULL, entry_price = NULL, target_price = 9e999 WHERE trade_id = 't0000'")
     row = next(row for row in get(api, "/api/trades?status=ACTIVE") if row["trade_id"] == "t0000")
@@ -214,4 +260,7 @@ def test_a_ledger_with_nothing_in_it_answers(tmp_path: Path) -> None:
         found = {name: get(api, name) for name in routes.ANSWERS}
     assert found["/api/equity"]["marks"] == [] and found["/api/equity"]["band"] is None
     assert found["/api/status"]["heard_ms"] is None and found["/api/status"]["health"] == "stale"
-    assert all(found[name] == [] for name in routes.ANSWERS if name not in ("/api/equity", "/api/status"))
+    assert all(
+        found[name] == [] for name in routes.ANSWERS if name not in ("/api/equity", "/api/status", "/api/models")
+    )
+    assert found["/api/models"] == {"models": [], "drift": None}

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from executor.ledger.lock import one_daemon
 from tests.executor.api import sample
 from tests.executor.api.served import Served, serving, wall_ms
+from tests.executor.api.test_answers import DRIFT
 from toolkit.engine.sizing import REASONS, Reason
 
 CHROMIUM = shutil.which("chromium")
@@ -302,6 +303,28 @@ def test_a_phone_needs_no_sideways_scroll(browser: Browser, api: Served) -> None
         wide = "es => es.filter(e => e.scrollWidth > e.clientWidth).map(e => e.firstElementChild.id)"
         assert visit.page.eval_on_selector_all(".scroll", wide) == []
         assert visit.wrong == []
+
+
+def test_models_their_versions_and_their_drift_are_shown(
+    browser: Browser, api: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path))
+    sql(api, "UPDATE signals SET model_version = ?, prediction = 0.625, scale = 0.5", f"{sample.MODEL}@v7")
+    with Visit(browser, api) as visit:
+        visit.enter()
+        expect(visit.page.locator("#models tbody tr")).to_have_count(3)
+        assert visit.column("models", "judges from")[0] == "the next bar"
+        assert visit.column("models", "judges from")[2] == "the beginning"
+        assert set(visit.column("signals", "prediction")) == {"0.625"} and "50 %" in visit.column("signals", "share")
+        assert f"{sample.MODEL}@v7" in visit.page.inner_text("#signals")
+        expect(visit.page.locator("#drift")).to_contain_text("toolkit model drift")
+        place = tmp_path / "drift" / "d-20261030-7c1f.json"
+        place.parent.mkdir()
+        place.write_text(json.dumps(DRIFT))
+        expect(visit.page.locator("#drift .chip")).to_have_text("drifted", timeout=15_000)
+        expect(visit.page.locator("#drift")).to_contain_text("rsi(14) PSI 0.610")
+        expect(visit.page.locator("#drift-lead")).to_contain_text("2026-11-22 03:00")
+        assert (visit.wrong, visit.outside) == ([], [])
 
 
 def test_markup_in_names_stays_text(browser: Browser, api: Served) -> None:
