@@ -133,22 +133,47 @@ def drift_of(
     until_ms = max(reach_ms.values()) if end_ms is None else min(end_ms, max(reach_ms.values()))
     # A model whose training reaches to the end of the bars has nothing to be held against yet.
     starts = [max(one.info.until_ms, until_ms - last_ms if last_ms is not None else 0) for one in models]
+    _check_references(models)
+    since = _since(models, starts)
+    wanted = [name for name in every if since[name] < min(until_ms, reach_ms[name])]
+    loaded: dict[str, LoadedMember] = {}
+    if wanted:
+        features = dict.fromkeys(name for one in models for name in one.info.features)
+        found = load_members(
+            [every[name] for name in wanted], start=min(starts), end=until_ms, db=db, strategies=modules,
+            features=features, jobs=jobs,
+        )  # fmt: skip
+        loaded = {one.instance.id: one for one in found}
+    shown = Progress(len(models), shown=progress, unit="models")
+    drifts = []
+    for one, start_ms in zip(models, starts, strict=True):
+        mine = [loaded[m.instance.id] for m in one.members if m.instance.id in loaded and start_ms < until_ms]
+        ids = tuple(member.instance.id for member in one.members)
+        drifts.append(
+            ModelDrift(one.info.name, one.info.version, ids, _drift(one.info, mine, start_ms, until_ms, jobs))
+        )
+        shown.add(1)
+    shown.close()
+    return DriftReport(deployment, until_ms, tuple(drifts))
+
+
+def _check_references(models: Sequence[Watched]) -> None:
     for one in models:
         if not one.info.facts.get("reference"):
             raise InputError(
                 f"model {one.info.id} keeps no reference of its training set, so drift cannot be told; train it again "
                 f"with `toolkit model train`"
             )
-    loaded = _loaded(models, starts, until_ms, reach_ms, db, modules, jobs)
-    shown = Progress(len(models), shown=progress, unit="models")
-    found = []
+
+
+def _since(models: Sequence[Watched], starts: Sequence[int]) -> dict[str, int]:
+    """By instance id, from when on any model that judges it wants to see it."""
+    since: dict[str, int] = {}
     for one, start_ms in zip(models, starts, strict=True):
-        mine = [loaded[m.instance.id] for m in one.members if m.instance.id in loaded and start_ms < until_ms]
-        ids = tuple(member.instance.id for member in one.members)
-        found.append(ModelDrift(one.info.name, one.info.version, ids, _drift(one.info, mine, start_ms, until_ms, jobs)))
-        shown.add(1)
-    shown.close()
-    return DriftReport(deployment, until_ms, tuple(found))
+        for member in one.members:
+            name = member.instance.id
+            since[name] = min(start_ms, since.get(name, start_ms))
+    return since
 
 
 def _judged(info: ModelInfo, by_id: Mapping[str, Member]) -> tuple[Member, ...]:
@@ -161,31 +186,6 @@ def _judged(info: ModelInfo, by_id: Mapping[str, Member]) -> tuple[Member, ...]:
             f"strategies ({', '.join(sorted({member.strategy for member in by_id.values()}))})"
         )
     return tuple(mine)
-
-
-def _loaded(
-    models: Sequence[Watched],
-    starts: Sequence[int],
-    until_ms: int,
-    reach_ms: Mapping[str, int],
-    db: Path | None,
-    modules: Sequence[str] | None,
-    jobs: int | None,
-) -> dict[str, LoadedMember]:
-    """By instance id, every member that has bars since its model's training, with what any model sees."""
-    wanted = {
-        member.instance.id: member
-        for one, start_ms in zip(models, starts, strict=True)
-        for member in one.members
-        if start_ms < min(until_ms, reach_ms[member.instance.id])
-    }
-    if not wanted:
-        return {}
-    features = dict.fromkeys(name for one in models for name in one.info.features)
-    found = load_members(
-        wanted.values(), start=min(starts), end=until_ms, db=db, strategies=modules, features=features, jobs=jobs
-    )
-    return {one.instance.id: one for one in found}
 
 
 def _drift(info: ModelInfo, loaded: Sequence[LoadedMember], start_ms: int, end_ms: int, jobs: int | None) -> Drift:

@@ -1,6 +1,7 @@
 """`make_dataset`: the entry signals of members' own paths with their features, and what became of each."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -92,14 +93,11 @@ def make_dataset(
     y = np.concatenate([one.y for one in pieces])
     order = np.lexsort((rows["side"], rows["member"], rows["ts"]))
     rows, x, y = rows[order], x[order], y[order]
-    left_out: dict[str, int] = {}
-    for one in pieces:
-        for why, count in one.left_out.items():
-            left_out[why] = left_out.get(why, 0) + count
+    left_out: Counter[str] = sum((Counter(one.left_out) for one in pieces), Counter())
     owners = [one.instance for one in loaded]
     data = Dataset(
         names, x, rows, tuple(one.id for one in owners), tuple(one.strategy for one in owners), rule.text, y,
-        np.ones(len(rows)), left_out, tuple(one.symbol for one in owners),
+        np.ones(len(rows)), dict(left_out), tuple(one.symbol for one in owners),
     )  # fmt: skip
     return replace(data, weight=weights(rows["ts"], rows["known"], data.symbol))
 
