@@ -129,7 +129,9 @@ def drift_of(
     InputError : a model keeps no reference of its training set. StoreError : the database cannot be used.
     """
     every = {member.instance.id: member for one in models for member in one.members}
-    reach_ms = {name: stored_span([member], db)[1] for name, member in every.items()}
+    alike = {(one.symbol, one.exchange, one.base, one.interval): one for one in every.values()}
+    ends = {key: stored_span([one], db)[1] for key, one in alike.items()}
+    reach_ms = {name: ends[one.symbol, one.exchange, one.base, one.interval] for name, one in every.items()}
     until_ms = max(reach_ms.values()) if end_ms is None else min(end_ms, max(reach_ms.values()))
     # A model whose training reaches to the end of the bars has nothing to be held against yet.
     starts = [max(one.info.until_ms, until_ms - last_ms if last_ms is not None else 0) for one in models]
