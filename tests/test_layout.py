@@ -36,7 +36,6 @@ ROOMS = {
     "fastapi": ("toolkit/models/serve",),
     "starlette": ("toolkit/models/serve",),
     "uvicorn": ("toolkit/models/serve",),
-    "river": ("toolkit/models/drift",),
 }
 
 

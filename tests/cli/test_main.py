@@ -6,7 +6,9 @@ import pytest
 from toolkit.cli import main
 
 
-@pytest.mark.parametrize(("package", "extra"), [("polars", "research"), ("duckdb", "research"), ("ccxt", "live"), ("fastapi", "models")])
+@pytest.mark.parametrize(
+    ("package", "extra"), [("polars", "research"), ("duckdb", "research"), ("ccxt", "live"), ("fastapi", "models")]
+)
 def test_a_command_without_its_extra_says_which(
     package: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
