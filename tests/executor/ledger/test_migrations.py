@@ -43,9 +43,7 @@ def test_every_statement_of_a_step_is_taken() -> None:
 
 def test_an_old_ledger_is_upgraded_and_keeps_its_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_step(path.parent, "ALTER TABLE events ADD COLUMN mood TEXT;\nCREATE TABLE moods (mood TEXT);\n", monkeypatch)
-    with pytest.raises(
-        LedgerError, match=rf"older schema {len(STEPS)}, which the daemon upgrades"
-    ):
+    with pytest.raises(LedgerError, match=rf"older schema {len(STEPS)}, which the daemon upgrades"):
         Ledger.open(path, readonly=True)
     with Ledger.open(path) as ledger:
         assert ledger.meta("schema") == str(len(STEPS) + 1)
