@@ -22,6 +22,7 @@ KEYS = {
 }
 # What says where a row is kept, not what was traded.
 ASIDE = ("run_id", "deployment", "shadow_pnl", "model_version")
+SCALE = "scale"
 _UNPAID = REASONS[Reason.UNPAID]
 _EXIT = (
     "exit_ts", "exit_price", "expected_exit_price", "fees", "funding", "gross_pnl", "pnl", "return", "r_multiple",
@@ -111,6 +112,9 @@ def within(run: RunTables, table: str, period: Period, other: RunTables) -> pl.D
     """
     frame = run.tables[table]
     frame = frame.drop(name for name in ASIDE if name in frame.columns)
+    if SCALE in other.tables[table].columns and SCALE not in frame.columns:
+        # A run without models gave every entry its whole size.
+        frame = frame.with_columns(pl.lit(1.0).alias(SCALE))
     if table == "equity":
         marked = set(_ms(other.tables[table]["ts"]))
         ms = pl.col("ts").cast(pl.Int64)

@@ -7,8 +7,11 @@ import pytest
 
 from executor.api.config import DEFAULT_PORT, ApiConfig
 from executor.config import ExecutorConfig, load_config
+from executor.daemon import make_engine
+from executor.ledger import Ledger
 from executor.ledger.names import default_ledger
-from toolkit.errors import InputError, LockstepError, UnknownNameError
+from toolkit.errors import InputError, LedgerError, LockstepError, UnknownNameError
+from toolkit.models.serve.token import make_token
 
 
 def written(folder: Path, text: str) -> Path:
@@ -144,3 +147,19 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
         load_config(tmp_path / "none.toml")
     with pytest.raises(UnknownNameError):
         ExecutorConfig(feed="socket")
+
+
+def test_a_model_server_needs_a_token_that_can_be_read_and_an_address_that_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path))
+    with Ledger.open(tmp_path / "executor.sqlite", create=True) as ledger:
+        with pytest.raises(InputError, match=r"models\.token cannot be read"):
+            make_engine(ExecutorConfig(model_url="http://127.0.0.1:8788"), ledger)
+        make_token(tmp_path / "models.token")
+        with pytest.raises(InputError, match="must be an address or localhost"):
+            make_engine(ExecutorConfig(model_url="http://models.example.org:8788"), ledger)
+        with pytest.raises(LedgerError, match="has no deployment"):
+            make_engine(ExecutorConfig(model_url="http://127.0.0.1:8788"), ledger)
+    with pytest.raises(InputError, match="`model_deadline_secs` must be above 0 and at most"):
+        ExecutorConfig(model_deadline_secs=61.0)

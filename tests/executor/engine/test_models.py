@@ -19,6 +19,7 @@ from tests.executor.engine.judged import NAME, judged_ledger, kept, table_of, tr
 from tests.executor.engine.test_recheck import unjudged
 from tests.executor.engine.test_replay import assert_same
 from tests.models.serve.false_server import false_server
+from tests.models.serve.started import run_server
 from tests.portfolio.account_cases import AccountCase, compiled_run, loaded
 from toolkit.engine.sizing import Reason
 from toolkit.errors import InputError
@@ -143,6 +144,26 @@ def test_what_does_not_answer_in_time_costs_the_bar_one_deadline(data: Path) -> 
             assert len(asked) == 2
             (notice,) = ledger.rows("SELECT level, text FROM notices WHERE kind = 'model'")
             assert notice["level"] == "warning" and "did not answer within" in notice["text"]
+
+
+@pytest.mark.xdist_group("engine")
+def test_over_http_it_says_the_same_to_the_bit(data: Path) -> None:
+    case = unjudged(SEEDS[2])
+    ids = [e.id for e in case.entrants]
+    folder = kept(trained_on(loaded(case), "lightgbm", "kelly", seed=1), data)
+    tables = []
+    with run_server(data) as server, server.client() as client:
+        for number, open_model in enumerate((InProcess, over_http(client))):
+            with judged_ledger(case, data / f"{number}.sqlite", folder, ids) as ledger:
+                engine = warmed_engine(case, ledger, DeployedModels(ledger, open_model, deadline_secs=60.0))
+                for event in events_of(case):
+                    engine.on_event(event)
+                tables.append([
+                    [tuple(row) for row in ledger.rows(f"SELECT * FROM {name} ORDER BY 1, 2")]
+                    for name in ("signals", "trades", "orders", "audit", "legs", "account")
+                ])  # fmt: skip
+    assert tables[0] == tables[1]
+    assert len(tables[0][0]) > 10 and len(tables[0][1]) > 3
 
 
 def test_a_bundle_that_is_not_the_deployed_one_is_asked_nothing(data: Path) -> None:
