@@ -128,8 +128,9 @@ def test_a_newer_version_is_taken_up_between_two_bars_and_rechecked(home: Path) 
 def test_a_model_that_cannot_be_read_is_a_veto_with_its_reason(home: Path, tmp_path: Path) -> None:
     ledger = home / "unreadable.sqlite"
     run_replay(str(home / "judged.json"), (START, END), ledger, stop_after=1_500)
-    folder = find_model(NAMES[0])
-    broken = folder / "model" / "model.txt"
+    # The version that the deployment names, which need not be the newest in the registry.
+    named = {one.name: one.version for one in read_deployment(home / "judged.json").models}
+    broken = find_model(f"{NAMES[0]}@{named[NAMES[0]]}") / "model" / "model.txt"
     text = broken.read_text()
     try:
         broken.write_text(text + " ")
