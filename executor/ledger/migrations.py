@@ -9,7 +9,7 @@ from pathlib import Path
 from toolkit.errors import LedgerError
 
 _FOLDER = Path(__file__).parent / "schema"
-STEPS: tuple[str, ...] = ("0001_tables.sql", "0002_models.sql")
+STEPS: tuple[str, ...] = ("0001_tables.sql", "0002_models.sql", "0003_live.sql")
 """Files of the steps; the schema's number is how many were taken."""
 
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
