@@ -172,11 +172,16 @@ class Capabilities:
 
 
 class RefusedError(LockstepError):
-    """The venue said no, for certain: the order does not exist. `code` : its own word; `is_funds`, `is_halted`."""
+    """The venue said no, for certain: the order does not exist. `code` : its own word; `is_funds`, `is_halted`.
 
-    def __init__(self, text: str, *, code: str = "", is_funds: bool = False, is_halted: bool = False) -> None:
+    pause_secs : above 0, it said "not now" (too many requests): the same may be asked for again after that.
+    """
+
+    def __init__(
+        self, text: str, *, code: str = "", is_funds: bool = False, is_halted: bool = False, pause_secs: float = 0.0
+    ) -> None:
         super().__init__(text)
-        self.code, self.is_funds, self.is_halted = code, is_funds, is_halted
+        self.code, self.is_funds, self.is_halted, self.pause_secs = code, is_funds, is_halted, pause_secs
 
 
 class UnknownOutcomeError(LockstepError):
