@@ -86,6 +86,10 @@ class Broker(Protocol):
         """Ask for it; returns what is known at once (an acknowledgement, a refusal)."""
         ...
 
+    def flush(self, now_ms: int) -> None:
+        """Everything of a moment was asked for: let it go."""
+        ...
+
     def resume(self, orders: Sequence[Order]) -> Sequence[Report]:
         """At a start: orders that the ledger holds as NEW or OPEN. What was never sent is; says what became of each."""
         ...

@@ -27,6 +27,9 @@ class PaperBroker:
             return ()
         return (Report(order.order_id, Status.OPEN, order.created_ms),)
 
+    def flush(self, now_ms: int) -> None:
+        """Nothing waits."""
+
     def resume(self, orders: Sequence[Order]) -> Sequence[Report]:
         self._open = {order.order_id: order for order in orders}
         return tuple(Report(order.order_id, Status.OPEN, order.created_ms) for order in orders)

@@ -34,7 +34,7 @@ from toolkit.engine.account import (
 )  # fmt: skip
 from toolkit.engine.account_run import Place, Seat, make_book, new_ledger
 from toolkit.engine.exposure import new_exposure
-from toolkit.engine.moment import manage_moment, measure_moment, settle_moment
+from toolkit.engine.moment import manage_moment, measure_moment, observe_moment, settle_moment
 from toolkit.engine.portfolio import begin
 from toolkit.engine.sizing import LimitRates
 from toolkit.engine.types import ENTRY_ORDER, LONG, SIGNAL, TRADE, LegSignals, Market
@@ -143,22 +143,41 @@ class Account:
 
     def settle(self, moment_ms: int, bars: Mapping[Series, int], acts: Records | None = None) -> IntArray:
         """The broker's half of a moment; returns the legs due. bars : open time of the bar each series steps on."""
+        due, bar = self._due(bars, acts)
+        settle_moment(self.book, self.ledger, self.tape, (due, bar), moment_ms, self.exposure)
+        return due
+
+    def observe(self, moment_ms: int, bars: Mapping[Series, int], acts: Records | None = None) -> IntArray:
+        """As `settle` where a venue fills the orders: bars are seen, nothing is matched."""
+        due, bar = self._due(bars, acts)
+        observe_moment(self.book, self.ledger, self.tape, (due, bar), moment_ms, self.exposure)
+        return due
+
+    def waiting(self) -> list[int]:
+        """Legs whose entry order waits."""
+        return [int(k) for k in self.ledger.pending_legs[: int(self.ledger.clock[N_PENDING])]]
+
+    def clear_tape(self) -> None:
+        """Nothing was recorded yet of what comes now; the legs' live signals stay."""
+        for index in (N_TRADES, N_AUDIT, N_DAYS, N_HALTS):
+            self.ledger.counts[index] = 0
+        self.ledger.counts[N_SIGNALS] = len(self.legs)
+
+    def _due(self, bars: Mapping[Series, int], acts: Records | None) -> tuple[IntArray, IntArray]:
+        """The legs that step, and the base bar of each."""
         self.said.clear()
         for series in bars:
             self._point(series)
         if acts is not None:
             self.ledger.clock[ACT_ROW] = 0
         self.book = self.book._replace(acts=np.zeros(0, ACT) if acts is None else acts)
-        for index in (N_TRADES, N_AUDIT, N_DAYS, N_HALTS):
-            self.ledger.counts[index] = 0
-        self.ledger.counts[N_SIGNALS] = len(self.legs)
+        self.clear_tape()
         on = np.full(len(self.series), -1, np.int64)
         for series, ts in bars.items():
             on[self._place[series]] = ts // series.base_ms
         bar = on[self._market]
         due: IntArray = np.flatnonzero(bar >= 0)
-        settle_moment(self.book, self.ledger, self.tape, (due, bar[due]), moment_ms, self.exposure)
-        return due
+        return due, bar[due]
 
     def say(self, one: Traded, first: int, said: AtClose, bars: tuple[int, int]) -> None:
         """What a member's strategy says. first : number of its first leg. bars : base and signal bar numbers."""

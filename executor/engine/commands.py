@@ -50,6 +50,7 @@ class Commands:
             "disable": lambda target, _, d, at: self._switch(target, False, d),
             "halt": lambda _t, _v, d, at: self._halt(True, d, at),
             "resume": lambda _t, _v, d, at: self._halt(False, d, at),
+            "flatten": lambda _t, _v, d, at: self._flatten(d, at),
             "close": lambda target, _, d, at: self._close(target, d, at),
             "deposit": lambda note, value, d, at: self._cash("deposit", value, note, d, at),
             "withdraw": lambda note, value, d, at: self._cash("withdrawal", -value, note, d, at),
@@ -83,6 +84,10 @@ class Commands:
         legs = sorted({self._legs[row["leg"]] for row in rows if row["leg"] in self._legs})
         done.acts += [(moment_ms, CLOSE_ACT, leg, 0.0) for leg in legs]
         return f"{len(legs)} trades are closed at their next bar's open" if legs else ""
+
+    def _flatten(self, done: Done, moment_ms: int) -> str:
+        halted = self._halt(True, done, moment_ms)
+        return f"{halted}; {self._close('*', done, moment_ms) or 'nothing is open'}"
 
     def _cash(self, kind: str, amount: float, note: str, done: Done, moment_ms: int) -> str:
         done.acts.append((moment_ms, CASH_ACT, 0, amount))

@@ -16,7 +16,7 @@ from executor.engine.commands import Commands
 from executor.engine.model import DeployedModels, EntryModel
 from executor.engine.plan import load_plan
 from executor.engine.records import Changes, Recorder
-from executor.engine.signals import Evaluator, Traded, seeing
+from executor.engine.signals import AtClose, Evaluator, Traded, seeing
 from executor.engine.state import LoadPlan
 from executor.engine.windows import History
 from executor.feed.base import BarEvent, ClosedBar, Series
@@ -27,6 +27,7 @@ from toolkit.engine.account import CLOSE_ACT, HALT_ACT, SAID
 from toolkit.engine.sizing import NO_HALT, STALE_HALT
 from toolkit.engine.types import NO_ORDER, NO_SIGNAL
 from toolkit.errors import LedgerError, LockstepError
+from toolkit.types import IntArray
 
 _log = logging.getLogger(__name__)
 _HOUR_MS = 3_600_000
@@ -95,7 +96,7 @@ class Engine:
         self._broken = commands.broken(ledger)
         self._first = _first_legs(self.account.members)
         self._gate_again(set(self._histories))
-        self._acknowledge("resume", self.broker.resume(working_orders(ledger)))
+        self._acknowledge("resume", self.broker.resume(self._working()))
 
     def series(self) -> Mapping[Series, int]:
         """Every series that is read, with the base bars that its windows hold."""
@@ -142,8 +143,7 @@ class Engine:
         for table, key, said in changes.updates:
             if table == "orders" and said["status"] == Status.CLOSED.value:
                 self.broker.ended(str(key["order_id"]))
-        for intent in changes.intents:
-            self._send(intent)
+        self._ask(changes.intents)
         if self.moment_ms % DAY_MS == 0:
             # Windows and what is memoised on them refer to each other: left alone they would lie about for days.
             gc.collect()
@@ -201,7 +201,7 @@ class Engine:
         self._stale(moment, now, done)
         before = account.state.copy()
         traded = {s: bar.ts for s, bar in bars.items() if s in account.series}
-        due = account.settle(moment, traded, done.records())
+        due = self._settle(moment, traded, done)
         changes = self._recorder.after_settling(before, self.seq)
         middle = account.state.copy()
         self._say(moment, traded)
@@ -210,6 +210,10 @@ class Engine:
         self._write(changes, before, event, (now, self._said(done)))
         account.keep_signals()
         return changes
+
+    def _settle(self, moment: int, bars: Mapping[Series, int], done: commands.Done) -> IntArray:
+        """The broker's half of the moment, by the backtest's matching; returns the legs that are due."""
+        return self.account.settle(moment, bars, done.records())
 
     def _hole(self, series: Series, bar: ClosedBar) -> None:
         """Bars that nobody has: the series' windows begin anew, and until they are full its strategies say nothing.
@@ -267,11 +271,16 @@ class Engine:
                 self._failed(one, first, error, moment)
                 self._gate(evaluator, one, first, close_ms)
                 continue
+            said = self._allowed(first, said)
             account.say(one, first, said, (bars[one.series] // one.series.base_ms, _signal_bar(one, close_ms)))
             for j, side in enumerate(one.sides):
                 if said.sides[side].enter and not legs["active"][first + j]:
                     see = partial(evaluator.features, one, side, said, close_ms)
                     account.judge(first + j, self._model.decide(one, side, moment, see))
+
+    def _allowed(self, first: int, said: AtClose) -> AtClose:
+        """What of a member's word its legs, from number `first` on, may follow: all of it."""
+        return said
 
     def _failed(self, one: Traded, first: int, error: Exception, moment: int) -> None:
         """An instance whose strategy raises is switched off, and not asked again; the others go on.
@@ -349,8 +358,10 @@ class Engine:
             text = f"halted: equity {row['equity']:,.2f}"
             self.ledger.insert("notices", {"ts_ms": now, "level": "warning", "kind": "halt", "text": text})
 
-    def _send(self, intent: Intent) -> None:
-        self._acknowledge(f"sent {intent.order.order_id}", self.broker.send(intent))
+    def _ask(self, intents: Iterable[Intent]) -> None:
+        for intent in intents:
+            self._acknowledge(f"sent {intent.order.order_id}", self.broker.send(intent))
+        self.broker.flush(self._clock())
 
     def _acknowledge(self, label: str, reports: Sequence[Report]) -> None:
         """Write that orders are known to the broker."""
@@ -391,6 +402,10 @@ class Engine:
             with self.ledger.transaction("weights"):
                 for k, effective in enumerate(late):
                     self.ledger.update("weights", {"effective_ms": effective}, {"effective_ms": moment_ms + 1 + k})
+
+    def _working(self) -> list[Order]:
+        """Orders that are wanted and not done with, oldest first."""
+        return working_orders(self.ledger)
 
     def _applied(self) -> int | None:
         """The moment of the weights that hold; None where none do yet."""

@@ -74,7 +74,7 @@ class Recorder:
         changes = Changes()
         for k in self.changed(middle):
             self._managed(k, middle[k], seq, changes)
-        self._signals(seq, changes)
+        self.signals(seq, changes)
         self._audit(seq, changes)
         self._marks(changes)
         return changes
@@ -106,14 +106,14 @@ class Recorder:
         if record is not None:
             self._closed(k, record, seq, changes)
         elif row["order_kind"] == EXIT_ORDER and before["order_kind"] != EXIT_ORDER:
-            self._exit_ordered(leg, row, base_ms, seq, changes)
+            self.exit_ordered(leg, row, base_ms, seq, changes)
 
     def _entered(self, k: int, row: Row | None, record: Row | None, seq: int, changes: Changes) -> None:
         """An entry order filled; its trade may be closed again on the same bar (`record`)."""
         leg = self._account.legs[k]
         base_ms = leg.traded.series.base_ms
-        facts = _of_state(row) if row is not None else _of_record(record)
-        name = self._trade(leg, facts["signal_t"])
+        facts = facts_of(row) if row is not None else _of_record(record)
+        name = self.trade(leg, facts["signal_t"])
         entry_ms = facts["entry_t"] * base_ms
         changes.update("orders", {"order_id": f"{name}-entry"}, {
             "status": Status.CLOSED.value, "price": facts["entry_price"], "closed_ms": entry_ms, "seq": seq,
@@ -121,12 +121,12 @@ class Recorder:
         changes.put("fills", _fill(name, "entry", entry_ms, facts["entry_price"], facts, "entry_fee", seq))
         target = facts["target"]
         if row is not None:
-            changes.put("trades", self._trade_row(k, name, facts, seq))
+            changes.put("trades", self.trade_row(k, name, facts, seq))
             for kind, level in ((Kind.STOP, facts["first_stop"]), (Kind.TARGET, target)):
                 if not math.isnan(level):
-                    self._protect(leg, name, kind, level, facts["qty"], entry_ms, seq, changes)
+                    self.protect(leg, name, kind, level, facts["qty"], entry_ms, seq, changes)
 
-    def _protect(
+    def protect(
         self, leg: Leg, name: str, kind: Kind, level: float, qty: float, created_ms: int, seq: int, changes: Changes
     ) -> None:  # fmt: skip
         order = Order(
@@ -141,7 +141,7 @@ class Recorder:
         leg = self._account.legs[k]
         base_ms = leg.traded.series.base_ms
         facts = _of_record(record)
-        name, exit_ms = self._trade(leg, facts["signal_t"]), int(record["exit_t"]) * base_ms
+        name, exit_ms = self.trade(leg, facts["signal_t"]), int(record["exit_t"]) * base_ms
         reason = ExitReason(int(record["exit_reason"]))
         by = Kind.STOP if reason in _STOPS else Kind.TARGET if reason is ExitReason.TARGET else Kind.EXIT
         same_bar = facts["entry_t"] == int(record["exit_t"])
@@ -180,7 +180,7 @@ class Recorder:
         ):
             self._cancelled(k, before, seq, changes)
         if row["order_kind"] == EXIT_ORDER and before["order_kind"] != EXIT_ORDER:
-            self._exit_ordered(leg, row, base_ms, seq, changes)
+            self.exit_ordered(leg, row, base_ms, seq, changes)
         if row["active"] and before["active"] and row["stop"] != before["stop"]:
             self._trailed(leg, row, base_ms, seq, changes)
         if row["order_kind"] == ENTRY_ORDER and (
@@ -203,7 +203,7 @@ class Recorder:
         for row in self._rows_of(k):
             if int(row["t"]) == signal_t and row["end"] != 0:
                 end, closed_ms = SignalEnd(int(row["end"])), _closed_ms(row, base_ms)
-        name = self._trade(leg, signal_t)
+        name = self.trade(leg, signal_t)
         changes.update("orders", {"order_id": f"{name}-entry"}, {
             "status": Status.CANCELLED.value, "reason": end.name.lower(), "closed_ms": closed_ms, "seq": seq,
         })  # fmt: skip
@@ -213,8 +213,8 @@ class Recorder:
         )  # fmt: skip
         changes.intents.append(Intent(Verb.CANCEL, order, end.name.lower()))
 
-    def _exit_ordered(self, leg: Leg, row: Row, base_ms: int, seq: int, changes: Changes) -> None:
-        name = self._trade(leg, int(row["trade_signal_t"]))
+    def exit_ordered(self, leg: Leg, row: Row, base_ms: int, seq: int, changes: Changes) -> None:
+        name = self.trade(leg, int(row["trade_signal_t"]))
         order = Order(
             f"{name}-exit", name, leg.traded.instance_id, leg.traded.series.symbol, Kind.EXIT, _side(leg, False),
             "market", float(row["qty"]), math.nan, (int(row["order_t"]) + 1) * base_ms,
@@ -224,7 +224,7 @@ class Recorder:
         changes.intents.append(Intent(Verb.SUBMIT, order, reason))
 
     def _trailed(self, leg: Leg, row: Row, base_ms: int, seq: int, changes: Changes) -> None:
-        name, level = self._trade(leg, int(row["trade_signal_t"])), float(row["stop"])
+        name, level = self.trade(leg, int(row["trade_signal_t"])), float(row["stop"])
         order = Order(
             f"{name}-stop", name, leg.traded.instance_id, leg.traded.series.symbol, Kind.STOP, _side(leg, False),
             self._type(leg, Kind.STOP), float(row["qty"]), level, int(row["entry_t"]) * base_ms,
@@ -232,7 +232,7 @@ class Recorder:
         changes.update("trades", {"trade_id": name}, {"stop_now": level, "seq": seq})
         changes.intents.append(Intent(Verb.AMEND, order))
 
-    def _signals(self, seq: int, changes: Changes) -> None:
+    def signals(self, seq: int, changes: Changes) -> None:
         """New entry signals, and the ends of those that were live."""
         tape, n = self._account.tape, len(self._account.legs)
         for k in range(n):
@@ -246,7 +246,7 @@ class Recorder:
             decision = int(row["decision"])
             expires = int(row["expires_t"])
             changes.put("signals", {
-                "signal_id": f"{self._trade(leg, int(row['t']))}-signal", "leg": self.names[k],
+                "signal_id": f"{self.trade(leg, int(row['t']))}-signal", "leg": self.names[k],
                 **self._who(leg), "t": int(row["t"]), "ts_ms": (int(row["t"]) + 1) * base_ms,
                 "price": float(row["price"]),
                 "decision": "accepted" if decision == ACCEPTED else "vetoed" if decision == VETOED else "rejected",
@@ -263,7 +263,7 @@ class Recorder:
         }  # fmt: skip
         if int(row["end"]) == SignalEnd.UNPAID:
             said |= {"reason": int(reason), "decision": "rejected"}
-        changes.update("signals", {"signal_id": f"{self._trade(leg, int(row['t']))}-signal"}, said)
+        changes.update("signals", {"signal_id": f"{self.trade(leg, int(row['t']))}-signal"}, said)
 
     def _audit(self, seq: int, changes: Changes) -> None:
         for row in self._account.tape.audit[: int(self._account.ledger.counts[N_AUDIT])]:
@@ -294,7 +294,7 @@ class Recorder:
             if tape.signal_leg[j] == k:
                 yield tape.signals[j]
 
-    def _trade_row(self, k: int, name: str, facts: Mapping[str, Any], seq: int) -> dict[str, object]:
+    def trade_row(self, k: int, name: str, facts: Mapping[str, Any], seq: int) -> dict[str, object]:
         leg, row = self._account.legs[k], self._account.state[k]
         base_ms = leg.traded.series.base_ms
         return {
@@ -316,7 +316,7 @@ class Recorder:
         side, qty = int(record["side"]), facts["qty"]
         gross = side * qty * (exit_price - facts["entry_price"])
         return {
-            **self._trade_row(k, name, facts, seq), "status": "CLOSED", "exit_ms": int(record["exit_t"]) * base_ms,
+            **self.trade_row(k, name, facts, seq), "status": "CLOSED", "exit_ms": int(record["exit_t"]) * base_ms,
             "exit_price": exit_price, "expected_exit_price": float(record["expected_exit_price"]),
             "stop_now": None, "exit_reason": int(record["exit_reason"]), "exit_fee": exit_fee,
             "other_price": float(record["other_price"]),
@@ -336,7 +336,7 @@ class Recorder:
             "side": side_name(leg.side),
         }  # fmt: skip
 
-    def _trade(self, leg: Leg, signal_t: int) -> str:
+    def trade(self, leg: Leg, signal_t: int) -> str:
         return trade_id(leg.traded.instance_id, leg.side, (signal_t + 1) * leg.traded.series.base_ms)
 
     def _type(self, leg: Leg, kind: Kind) -> str:
@@ -345,7 +345,8 @@ class Recorder:
         return "take_profit_market" if leg.traded.numbers.target_fill == TargetFill.MARKET else "limit"
 
 
-def _of_state(row: Row) -> dict[str, Any]:
+def facts_of(row: Row) -> dict[str, Any]:
+    """What a leg's open trade is, as the tables' writers take it."""
     return {
         "signal_t": int(row["trade_signal_t"]), "entry_t": int(row["entry_t"]),
         **{n: float(row[n]) for n in ("entry_price", "expected_price", "qty", "target", "first_stop", "entry_fee")},
@@ -393,5 +394,5 @@ def _fill(
 ) -> dict[str, object]:  # fmt: skip
     return {
         "fill_id": f"{name}-{kind}-1", "order_id": f"{name}-{kind}", "trade_id": name, "ts_ms": ts_ms, "price": price,
-        "qty": facts["qty"], "fee": float(facts[fee]), "fee_currency": "", "seq": seq,
+        "qty": facts["qty"], "fee": float(facts[fee]), "fee_currency": "", "fee_money": float(facts[fee]), "seq": seq,
     }  # fmt: skip

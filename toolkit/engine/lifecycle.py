@@ -83,29 +83,34 @@ def last_attempt(order_t: int, rules: Rules) -> int:
 
 
 @inlined
-def open_trade(state: LegState, bar: Bar, costs: CostRates) -> Trade:
-    """The trade that the pending entry becomes: a market order at the open, slippage against it, taker fee.
+def opened(state: LegState, t: int, price: float, qty: float, fee: float, tick: float) -> Trade:
+    """The trade of the leg's entry signal, filled at `price` in base bar `t`.
 
     Stop and target keep the distance frozen at the signal, measured from the fill. Ticks round against the trader:
     the stop towards the entry (but not onto it or beyond: then it is the next tick away), the target away from it.
     """
     side, signal = state.side, state.signal
-    price = bar.open * (1.0 + side * costs.slippage)
     stop_distance = signal.stop_distance
     if math.isnan(stop_distance):
         stop_distance = signal.trail_distance
     if side > 0:
-        stop = round_up(price - stop_distance, costs.tick)
-        stop = stop - costs.tick if stop >= price else stop
-        target = round_up(price + signal.target_distance, costs.tick)
+        stop = round_up(price - stop_distance, tick)
+        stop = stop - tick if stop >= price else stop
+        target = round_up(price + signal.target_distance, tick)
     else:
-        stop = round_down(price + stop_distance, costs.tick)
-        stop = stop + costs.tick if stop <= price else stop
-        target = round_down(price - signal.target_distance, costs.tick)
+        stop = round_down(price + stop_distance, tick)
+        stop = stop + tick if stop <= price else stop
+        target = round_down(price - signal.target_distance, tick)
     return Trade(
-        True, signal.t, signal.price, bar.t, price, signal.qty, stop, target, stop, signal.trail_distance,
-        price, price, signal.qty * price * costs.taker, 0.0,
-    )  # fmt: skip
+        True, signal.t, signal.price, t, price, qty, stop, target, stop, signal.trail_distance, price, price, fee, 0.0
+    )
+
+
+@inlined
+def open_trade(state: LegState, bar: Bar, costs: CostRates) -> Trade:
+    """The trade that the pending entry becomes: a market order at the open, slippage against it, taker fee."""
+    price = bar.open * (1.0 + state.side * costs.slippage)
+    return opened(state, bar.t, price, state.signal.qty, state.signal.qty * price * costs.taker, costs.tick)
 
 
 @inlined

@@ -52,6 +52,7 @@ class Reason(IntEnum):
     BY_HAND = 26
     STALE = 27
     UNANSWERED = 28
+    VENUE = 29
 
 
 REASONS: dict[Reason, str] = {
@@ -84,6 +85,7 @@ REASONS: dict[Reason, str] = {
     Reason.BY_HAND: "halted by hand",
     Reason.STALE: "the entry was older than the executor takes",
     Reason.UNANSWERED: "the model gave no answer",
+    Reason.VENUE: "the venue did not take the order",
 }
 
 _WEIGHT, _RISK, _NOTIONAL = int(SizeMode.WEIGHT), int(SizeMode.RISK), int(SizeMode.NOTIONAL)

@@ -57,3 +57,6 @@ CREATE TABLE symbol_halts (
     from_ms INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What a fee was worth in the account's money, whatever it was paid in.
+ALTER TABLE fills ADD COLUMN fee_money REAL;
