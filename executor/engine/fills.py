@@ -126,12 +126,20 @@ class Fills:
         account, leg = self._account, self._account.legs[k]
         word = report.reason.partition(":")[0]
         expired = word in ("expired", "cancelled")
-        reason = Reason.FULL if expired else _REFUSALS.get(word, Reason.VENUE)
+        reason = _REFUSALS.get(word, Reason.VENUE)
         end = SignalEnd.EXPIRED if expired else SignalEnd.UNPAID
         t, state = self._bar(leg, report), account.state[k]
         if not expired:
             self._audit(k, leg, report, reason, seq, changes)
-        reported.give_up(account.book, account.ledger, account.tape, k, max(t, int(state["order_t"])), end, reason)
+        reported.give_up(
+            account.book,
+            account.ledger,
+            account.tape,
+            k,
+            max(t, int(state["order_t"])),
+            end,
+            -1 if expired else int(reason),
+        )
 
     def _audit(self, k: int, leg: Leg, report: Report, reason: Reason, seq: int, changes: Changes) -> None:
         """A row of the audit, as where the account could not pay: asked, and given nothing."""

@@ -97,10 +97,10 @@ def close(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int) -> None:
 
 @kernel
 def give_up(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int, end: int, reason: int) -> None:
-    """The leg's waiting entry will not fill: its signal ends with `end` (SignalEnd), for `reason`."""
+    """The leg's waiting entry will not fill: its signal ends with `end` (SignalEnd). reason : a Reason, -1 = as it was."""
     row = ledger.legs[leg]
     state = load_leg(row)
-    if row["signal_row"] >= 0:
+    if row["signal_row"] >= 0 and reason >= 0:
         tape.signal_reason[row["signal_row"]] = reason
     end_signal(state, t, end, tape.signals, row["signal_row"])
     save_leg(row, cancel_entry(state))
