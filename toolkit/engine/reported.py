@@ -97,7 +97,7 @@ def close(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int) -> None:
 
 @kernel
 def give_up(book: Book, ledger: Ledger, tape: Tape, leg: int, t: int, end: int, reason: int) -> None:
-    """The leg's waiting entry will not fill: its signal ends with `end` (SignalEnd). reason : a Reason, -1 = as it was."""
+    """The leg's waiting entry will not fill: its signal ends with `end` (SignalEnd). reason : a Reason, or -1."""
     row = ledger.legs[leg]
     state = load_leg(row)
     if row["signal_row"] >= 0 and reason >= 0:
