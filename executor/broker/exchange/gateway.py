@@ -1,0 +1,204 @@
+"""`ExchangeGateway`: one account at a venue that ccxt knows."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from executor.broker.exchange.account import Account
+from executor.broker.exchange.finding import Finder
+from executor.broker.exchange.hearing import Ears
+from executor.broker.exchange.known import quirks_of
+from executor.broker.exchange.markets import Market
+from executor.broker.exchange.quirks import SwapSettings
+from executor.broker.exchange.requests import needs_price, request_of
+from executor.broker.exchange.session import Keys, Session
+from executor.broker.exchange.words import listed, order_word
+from executor.broker.venue import (
+    Balance,
+    Capabilities,
+    Heard,
+    Held,
+    Listed,
+    RefusedError,
+    Rules,
+    Seen,
+    Ticket,
+    Type,
+    UnreachableVenueError,
+    Word,
+)
+from toolkit.errors import UnknownNameError
+
+# A heard price that is older is asked for again.
+_FRESH_SECS = 5.0
+
+
+class ExchangeGateway:
+    """One account, spot and swap markets of it.
+
+    Parameters
+    ----------
+    venue : ccxt's name. swap : how swaps are traded; set and verified by `open`.
+    options : ccxt settings, merged deep into the exchange's own.
+    stale_secs : a stream that is silent for longer is opened anew.
+    monotonic, sleep : time that passes, in seconds.
+
+    Raises
+    ------
+    UnknownNameError : nothing is known of the venue. InputError : ccxt is not installed.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        keys: Keys,
+        *,
+        swap: SwapSettings | None = None,
+        options: Mapping[str, Any] | None = None,
+        stale_secs: float = 30.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.name = venue
+        self._keys, self._swap, self._options = keys, swap or SwapSettings(), options or {}
+        self._stale_secs, self._monotonic, self._sleep = stale_secs, monotonic, sleep
+        self._markets: dict[str, Market] = {}
+        self._session: Session | None = None
+
+    async def open(self, symbols: Sequence[str]) -> None:
+        """As the protocol says; also sets and verifies position mode, leverage and margin mode of swaps.
+
+        Raises
+        ------
+        InputError : the venue does not trade a symbol, or it is of a market that is not traded live.
+        VenueError : the key is refused, or a mode cannot be set. UnreachableVenueError : no answer.
+        """
+        quirks = {symbol: quirks_of(self.name, symbol) for symbol in symbols}
+        self._session = session = Session(self.name, self._keys, symbols, self._options)
+        try:
+            await session.open()
+            self._learn(quirks)
+            self._account = Account(session, self._markets, self._swap)
+            await self._account.prepare()
+        except BaseException:
+            await session.close()
+            raise
+        self._finder = Finder(session, self._markets, self._sleep)
+        self._ears = Ears(session, self._markets, self._finder, self._stale_secs, self._monotonic, self._sleep)
+        self._ears.start()
+
+    def rules(self, symbol: str) -> Rules:
+        return self._market(symbol).rules()
+
+    def capabilities(self, symbol: str) -> Capabilities:
+        found = quirks_of(self.name, symbol).capabilities
+        return replace(found, hedge=self._swap.hedge) if found.market == "swap" else found
+
+    async def can_withdraw(self) -> bool | None:
+        """Whether the key may take money out; None where the venue does not say."""
+        return await self._account.can_withdraw()
+
+    async def submit(self, ticket: Ticket) -> Word:
+        market = self._market(ticket.symbol)
+        last = 0.0
+        if needs_price(ticket, market):
+            try:
+                last = await self.last_price(ticket.symbol)
+            except UnreachableVenueError as error:
+                # Nothing has left yet.
+                pause = max(error.pause_secs, 1.0)
+                raise RefusedError(f"{ticket.symbol} has no price ({error})", code="price", pause_secs=pause) from error
+        request = request_of(ticket, market, last)
+        what = f"{ticket.kind.value} {ticket.client_id} of {ticket.symbol}"
+        row = await self._open().send(market.quirks, what, lambda: self._open().rest.create_order(*request))
+        word = replace(order_word(row, market), client_id=ticket.client_id, symbol=ticket.symbol)
+        if ticket.type in (Type.STOP, Type.TARGET):
+            # Answers to triggers say little more than a number.
+            word = replace(word, seen=Seen.OPEN, filled=0.0, price=float("nan"), fees={})
+        self._ears.sent(word, is_trigger=ticket.type in (Type.STOP, Type.TARGET))
+        return word
+
+    async def cancel(self, ticket: Ticket, venue_id: str) -> None:
+        market = self._market(ticket.symbol)
+        params: dict[str, Any] = {}
+        if ticket.type in (Type.STOP, Type.TARGET) and market.quirks.triggers_apart:
+            word = await self._finder.find(ticket, venue_id)
+            if word.fired_id:
+                venue_id = word.fired_id
+            else:
+                params["trigger"] = True
+            if word.seen.is_final:
+                return
+        what = f"the cancel of {ticket.client_id} of {ticket.symbol}"
+        rest = self._open().rest
+        try:
+            await self._open().send(market.quirks, what, lambda: rest.cancel_order(venue_id, ticket.symbol, params))
+        except Exception:
+            # Venues refuse the cancel of what has ended, each in its own class.
+            if not (await self._finder.find(ticket, venue_id)).seen.is_final:
+                raise
+
+    async def find(self, ticket: Ticket, venue_id: str) -> Word:
+        word = await self._finder.find(ticket, venue_id)
+        self._ears.learned(ticket, word)
+        return word
+
+    async def orders(self, symbol: str) -> Sequence[Listed]:
+        market, session = self._market(symbol), self._open()
+        found: list[Listed] = []
+        for is_trigger in (False, True) if market.quirks.triggers_apart else (False,):
+            params = {"trigger": True} if is_trigger else {}
+            rows = await session.ask(
+                market.quirks,
+                f"open orders of {symbol}",
+                partial(session.rest.fetch_open_orders, symbol, None, 100, params),
+            )
+            found.extend(self._ears.named(listed(row, market, is_trigger=is_trigger)) for row in rows)
+        return found
+
+    async def held(self) -> Sequence[Held]:
+        return await self._account.held()
+
+    async def balances(self) -> Sequence[Balance]:
+        return await self._account.balances()
+
+    async def last_price(self, symbol: str) -> float:
+        """The price that was heard last; asked for where that is some seconds ago."""
+        market, session = self._market(symbol), self._open()
+        heard = self._ears.price(symbol, _FRESH_SECS)
+        if heard is not None:
+            return heard
+        row = await session.ask(market.quirks, f"the price of {symbol}", lambda: session.rest.fetch_ticker(symbol))
+        try:
+            return float(row["last"])
+        except TypeError:
+            raise UnreachableVenueError(f"{self.name} named no price of {symbol}") from None
+
+    async def hear(self) -> Heard:
+        return await self._ears.hear()
+
+    async def close(self) -> None:
+        if self._session is None:
+            return
+        if hasattr(self, "_ears"):
+            await self._ears.close()
+        await self._session.close()
+
+    def _learn(self, quirks: Mapping[str, Any]) -> None:
+        rows = self._open().rest.markets
+        self._markets.clear()
+        for symbol, quirk in quirks.items():
+            self._markets[symbol] = Market(rows[symbol], quirk, hedge=self._swap.hedge)
+
+    def _open(self) -> Session:
+        if self._session is None:
+            raise UnreachableVenueError(f"{self.name} is not open")
+        return self._session
+
+    def _market(self, symbol: str) -> Market:
+        if symbol not in self._markets:
+            raise UnknownNameError(f"symbol that was opened on {self.name}", symbol, self._markets)
+        return self._markets[symbol]

@@ -1,0 +1,282 @@
+"""`Ears`: what a venue tells by itself, and what is asked for where it says too little or nothing.
+
+Each channel has a task that does nothing but wait and copy: ccxt changes its rows in place, and what comes between two
+calls does not wake the next one.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from executor.backoff import Backoff
+from executor.broker.exchange.finding import Finder
+from executor.broker.exchange.markets import Market
+from executor.broker.exchange.session import Session
+from executor.broker.exchange.words import Row, client_id_of, fired_word, order_word, trigger_word
+from executor.broker.venue import Heard, Listed, Seen, Ticket, Type, UnreachableVenueError, Word
+from executor.feed.polling import brief
+
+_log = logging.getLogger(__name__)
+_LOOK_SECS = 1.0
+# A price that is older is asked for over REST.
+_ASK_SECS = 5.0
+# After an answer to an order of ours, until its channel has told of it.
+_TELL_SECS = 10.0
+# After a channel was opened anew, until it counts as open.
+_BACK_SECS = 0.5
+_FEES_TRIES = 6
+_REMEMBERED = 5_000
+
+
+class Ears:
+    """Everything that is heard of an account, in one queue.
+
+    Parameters
+    ----------
+    stale_secs : a stream that tells no price for longer, while the price moved, is opened anew.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        markets: Mapping[str, Market],
+        finder: Finder,
+        stale_secs: float,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._session, self._markets, self._finder = session, markets, finder
+        self._stale_secs, self._monotonic, self._sleep = stale_secs, monotonic, sleep
+        self._words: list[Word] = []
+        self._symbols: set[str] = set()
+        self._news: dict[str, float] = {}
+        self._is_broken = False
+        self._wake = asyncio.Event()
+        self._prices: dict[str, tuple[float, float]] = {}
+        self._streamed: dict[str, tuple[float, float]] = {}
+        # Orders that triggers became, with the trigger's word; and triggers by client id.
+        self._fired: OrderedDict[str, Word] = OrderedDict()
+        self._triggers: OrderedDict[str, str] = OrderedDict()
+        self._told: OrderedDict[str, None] = OrderedDict()
+        self._expected: dict[str, float] = {}
+        self._costing: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opened = 0
+
+    def start(self) -> None:
+        """Open the channels."""
+        now, stream = self._monotonic(), self._session.stream
+        for symbol, market in self._markets.items():
+            self._streamed[symbol] = (float("nan"), now)
+            watch = partial(stream.watch_orders, symbol)
+            self._start(self._listen(f"orders of {symbol}", watch, partial(self._take_orders, market), is_ours=True))
+            if market.quirks.triggers_apart and market.quirks.trigger_news:
+                watch = partial(stream.watch_orders, symbol, None, None, {"trigger": True})
+                self._start(
+                    self._listen(f"triggers of {symbol}", watch, partial(self._take_triggers, market), is_ours=True)
+                )
+            watch = partial(stream.watch_ticker, symbol)
+            self._start(self._listen(f"prices of {symbol}", watch, partial(self._take_price, symbol), is_ours=False))
+        self._start(self._look())
+
+    async def hear(self) -> Heard:
+        """What came since the last call, as soon as there is something."""
+        await self._wake.wait()
+        self._wake.clear()
+        found = Heard(tuple(self._words), tuple(sorted(self._symbols)), dict(self._news), self._is_broken)
+        self._words, self._symbols, self._news, self._is_broken = [], set(), {}, False
+        return found
+
+    def price(self, symbol: str, within_secs: float) -> float | None:
+        """The last price that was heard, None where that is too long ago."""
+        found = self._prices.get(symbol)
+        return found[0] if found is not None and self._monotonic() - found[1] <= within_secs else None
+
+    def sent(self, word: Word, *, is_trigger: bool) -> None:
+        """An order was acknowledged: its channel must tell of it soon."""
+        if is_trigger:
+            _remember(self._triggers, word.client_id, word.venue_id)
+        elif word.venue_id and word.venue_id not in self._told:
+            self._expected[word.venue_id] = self._monotonic() + _TELL_SECS
+        self._ask_fees(word)
+
+    def learned(self, ticket: Ticket, word: Word) -> None:
+        """An order was looked up: news of what a trigger became are told under the trigger's client id."""
+        if ticket.type not in (Type.STOP, Type.TARGET):
+            return
+        if word.venue_id:
+            _remember(self._triggers, word.client_id, word.venue_id)
+        if word.fired_id and word.fired_id != word.venue_id:
+            _remember(self._fired, word.fired_id, word)
+
+    def named(self, row: Listed) -> Listed:
+        """An order of a list, with the client id of the trigger that it was."""
+        trigger = self._fired.get(row.venue_id)
+        return row if row.client_id or trigger is None else replace(row, client_id=trigger.client_id)
+
+    async def drop(self, why: str) -> None:
+        """Close the connections; the channels open others."""
+        _log.warning("%s; the streams of %s are opened anew", why, self._session.venue)
+        self._expected.clear()
+        await self._session.stream.close()
+
+    async def close(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _listen(self, what: str, watch: Callable[[], Any], take: Callable[[Any], None], *, is_ours: bool) -> None:
+        """Wait, copy, and open again what broke; is_ours : news that are lost have to be asked for."""
+        pauses, is_lost = Backoff(0.5, 10.0), False
+        while True:
+            waiting = asyncio.ensure_future(watch())
+            try:
+                if is_lost and await self._is_back(waiting):
+                    is_lost = False
+                    pauses.reset()
+                    self._tell_broken(is_ours)
+                rows = await waiting
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # ccxt cancels its watchers when a connection is closed.
+                is_lost = True
+            except Exception as error:
+                if not is_lost:
+                    _log.warning("%s does not stream the %s (%s)", self._session.venue, what, brief(error))
+                is_lost = True
+            else:
+                if is_lost:
+                    self._tell_broken(is_ours)
+                is_lost = False
+                pauses.reset()
+                take(rows)
+                continue
+            finally:
+                waiting.cancel()
+            self._session.forget_tokens()
+            await self._sleep(pauses.failed())
+
+    async def _is_back(self, waiting: "asyncio.Future[Any]") -> bool:
+        """Wait until the channel is open again, or failed again."""
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=_BACK_SECS)
+            if not waiting.done() and self._session.is_streaming():
+                return True
+        return False
+
+    def _tell_broken(self, is_ours: bool) -> None:
+        if is_ours:
+            self._is_broken = True
+            self._wake.set()
+
+    def _take_orders(self, market: Market, rows: Sequence[Row]) -> None:
+        for row in rows:
+            word = order_word(row, market)
+            self._expected.pop(word.venue_id, None)
+            _remember(self._told, word.venue_id, None)
+            known = self._fired.get(word.venue_id)
+            trigger_id = self._triggers.get(word.client_id)
+            if known is not None:
+                word = fired_word(known, word)
+            elif trigger_id is not None and trigger_id != word.venue_id:
+                word = fired_word(replace(word, venue_id=trigger_id), word)
+            if word.client_id:
+                self._words.append(word)
+                self._ask_fees(word)
+            else:
+                # Of somebody else, or what a trigger of ours became.
+                self._symbols.add(market.symbol)
+        self._wake.set()
+
+    def _take_triggers(self, market: Market, rows: Sequence[Row]) -> None:
+        for row in rows:
+            is_news = trigger_word(row, market).seen is not Seen.OPEN or not client_id_of(row, market)
+            if is_news:
+                self._symbols.add(market.symbol)
+                self._wake.set()
+
+    def _take_price(self, symbol: str, row: Row) -> None:
+        if row.get("last"):
+            self._streamed[symbol] = (float(row["last"]), self._monotonic())
+            self._set_price(symbol, float(row["last"]))
+
+    def _set_price(self, symbol: str, price: float) -> None:
+        self._prices[symbol] = (price, self._monotonic())
+        self._news[symbol] = price
+        self._wake.set()
+
+    async def _look(self) -> None:
+        """Ask for prices that are not told, and notice streams that say nothing."""
+        while True:
+            await self._sleep(_LOOK_SECS)
+            self._session.keep_alive()
+            now = self._monotonic()
+            late = [venue_id for venue_id, until in self._expected.items() if now > until]
+            if late:
+                await self.drop(f"no news of order {late[0]}")
+                continue
+            for symbol, market in self._markets.items():
+                if self.price(symbol, _ASK_SECS) is None:
+                    await self._ask_price(symbol, market)
+
+    async def _ask_price(self, symbol: str, market: Market) -> None:
+        rest = self._session.rest
+        try:
+            row = await self._session.ask(market.quirks, f"the price of {symbol}", lambda: rest.fetch_ticker(symbol))
+        except UnreachableVenueError as error:
+            await self._sleep(error.pause_secs)
+            return
+        if not row.get("last"):
+            return
+        price, (told, told_at) = float(row["last"]), self._streamed[symbol]
+        self._set_price(symbol, price)
+        silent_secs = self._monotonic() - told_at
+        if price != told and silent_secs > self._stale_secs:
+            self._streamed[symbol] = (price, self._monotonic())
+            await self.drop(f"no price of {symbol} for {silent_secs:.0f} s")
+
+    def _ask_fees(self, word: Word) -> None:
+        """Where an order's news do not say what it cost, its trades do, a moment later."""
+        if word.filled and word.fees is None and word.seen.is_final and word.venue_id not in self._costing:
+            self._costing.add(word.venue_id)
+            self._start(self._cost(word))
+
+    async def _cost(self, word: Word) -> None:
+        market, pauses = self._markets[word.symbol], Backoff(0.2, 5.0)
+        number = word.fired_id or word.venue_id
+        try:
+            for _ in range(_FEES_TRIES):
+                try:
+                    found = await self._finder.order(market, number)
+                except UnreachableVenueError as error:
+                    await self._sleep(error.pause_secs)
+                    found = None
+                if found is not None and found.fees is not None and found.filled:
+                    found = replace(found, client_id=word.client_id)
+                    told = fired_word(replace(word, fees=None), found) if word.fired_id else found
+                    self._words.append(told)
+                    self._wake.set()
+                    return
+                await self._sleep(pauses.failed())
+        finally:
+            self._costing.discard(word.venue_id)
+
+
+def _remember(known: "OrderedDict[str, Any]", key: str, value: Any) -> None:
+    """The newest few thousand: a session may run for years."""
+    known[key] = value
+    known.move_to_end(key)
+    while len(known) > _REMEMBERED:
+        known.popitem(last=False)
