@@ -146,9 +146,12 @@ class Finder:
 
     async def _by_trades(self, ticket: Ticket, venue_id: str, market: Market) -> Word:
         """An order that is listed nowhere and was filled all the same."""
-        rows = await self._trades(market, ticket.created_ms)
         named = market.quirks.client_prefix + ticket.client_id
+        rows = await self._trades(market, None)
         ours = [row for row in rows if str(row.get("order")) == venue_id or named in _names(row)]
+        if not ours and len(rows) >= _PAGE:
+            rows = await self._trades(market, ticket.created_ms)
+            ours = [row for row in rows if str(row.get("order")) == venue_id or named in _names(row)]
         if not ours:
             return _nowhere(ticket)
         number = str(ours[0].get("order") or venue_id)
@@ -157,8 +160,9 @@ class Finder:
             return replace(await self.with_fees(order_word(order, market), market), client_id=ticket.client_id)
         return trades_word(number, ticket.client_id, ours, market)
 
-    async def _trades(self, market: Market, around_ms: int) -> Sequence[Row]:
-        since = max(around_ms - _BEFORE_MS, 1)
+    async def _trades(self, market: Market, around_ms: int | None) -> Sequence[Row]:
+        """A page of the account's trades: the newest, or from some minutes before a moment."""
+        since = None if around_ms is None else max(around_ms - _BEFORE_MS, 1)
         found: Sequence[Row] = await self._session.ask(
             market.quirks,
             f"trades of {market.symbol}",

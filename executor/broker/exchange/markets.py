@@ -8,7 +8,7 @@ from executor.broker.exchange.quirks import Quirks
 from executor.broker.venue import Rules
 
 # A quantity that is a multiple of the step but for the noise of floats is that multiple.
-_NOISE = 1e-6
+_NOISE_STEPS, _NOISE_SHARE = 1e-6, 1e-9
 
 
 class Market:
@@ -47,7 +47,7 @@ class Market:
         """The venue's amount of base units: contracts on a swap, cut off to the step."""
         steps = qty / (self.step * self.contract_size)
         nearest = round(steps)
-        whole = nearest if abs(steps - nearest) <= _NOISE * max(1.0, abs(steps)) else math.floor(steps)
+        whole = nearest if abs(steps - nearest) <= max(_NOISE_STEPS, _NOISE_SHARE * steps) else math.floor(steps)
         # As a decimal of the step: 3 x 0.1 is 0.3.
         return round(whole * self.step, 12)
 
