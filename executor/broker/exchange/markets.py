@@ -34,8 +34,8 @@ class Market:
         least = float(limits["amount"]["min"] or self.step)
         return Rules(
             tick=self.tick,
-            lot_step=self.step * self.contract_size,
-            min_qty=max(least, self.step) * self.contract_size,
+            lot_step=round(self.step * self.contract_size, 15),
+            min_qty=round(max(least, self.step) * self.contract_size, 15),
             min_notional=float(limits["cost"]["min"] or 0.0),
             contract_size=self.contract_size,
             maker=self._fee("maker"),
