@@ -27,6 +27,7 @@ from executor.broker.venue import (
     Seen,
     Ticket,
     Type,
+    UnknownOutcomeError,
     UnreachableVenueError,
     Word,
 )
@@ -122,24 +123,23 @@ class ExchangeGateway:
         return word
 
     async def cancel(self, ticket: Ticket, venue_id: str) -> None:
-        market = self._market(ticket.symbol)
-        params: dict[str, Any] = {}
-        if ticket.type in (Type.STOP, Type.TARGET) and market.quirks.triggers_apart:
-            word = await self._finder.find(ticket, venue_id)
-            if word.fired_id:
-                venue_id = word.fired_id
-            else:
-                params["trigger"] = True
-            if word.seen.is_final:
-                return
-        what = f"the cancel of {ticket.client_id} of {ticket.symbol}"
-        rest = self._open().rest
-        try:
-            await self._open().send(market.quirks, what, lambda: rest.cancel_order(venue_id, ticket.symbol, params))
-        except Exception:
-            # Venues refuse the cancel of what has ended, each in its own class.
-            if not (await self._finder.find(ticket, venue_id)).seen.is_final:
-                raise
+        quirks = self._market(ticket.symbol).quirks
+        is_trigger = ticket.type in (Type.STOP, Type.TARGET) and quirks.triggers_apart
+        if venue_id:
+            try:
+                return await self._cancel(ticket, venue_id, is_trigger=is_trigger)
+            except (RefusedError, UnknownOutcomeError) as error:
+                if error.pause_secs:
+                    raise
+                # Venues refuse the cancel of what has ended, or fired, each in its own class.
+                word = await self._found_after(ticket, venue_id, error)
+                if not (word.fired_id or word.seen.is_final):
+                    raise
+        else:
+            word = await self.find(ticket, "")
+        if not word.seen.is_final:
+            number = word.fired_id or word.venue_id
+            await self._cancel(ticket, number, is_trigger=is_trigger and not word.fired_id)
 
     async def find(self, ticket: Ticket, venue_id: str) -> Word:
         word = await self._finder.find(ticket, venue_id)
@@ -186,6 +186,17 @@ class ExchangeGateway:
         if hasattr(self, "_ears"):
             await self._ears.close()
         await self._session.close()
+
+    async def _cancel(self, ticket: Ticket, venue_id: str, *, is_trigger: bool) -> None:
+        what = f"the cancel of {ticket.client_id} of {ticket.symbol}"
+        call = partial(self._open().rest.cancel_order, venue_id, ticket.symbol, {"trigger": True} if is_trigger else {})
+        await self._open().send(self._market(ticket.symbol).quirks, what, call)
+
+    async def _found_after(self, ticket: Ticket, venue_id: str, error: Exception) -> Word:
+        try:
+            return await self.find(ticket, venue_id)
+        except UnreachableVenueError:
+            raise error from None
 
     def _learn(self, quirks: Mapping[str, Any]) -> None:
         rows = self._open().rest.markets

@@ -126,7 +126,7 @@ _BINANCE_SPOT = Quirks(
     venue="binance",
     market="spot",
     capabilities=Capabilities(market="spot", stop=Place.VENUE, target=Place.VENUE, triggers_lock=True),
-    client_param="newClientOrderId",
+    client_param="clientOrderId",
     triggers_apart=False,
     trigger_news=False,
     halts=_BINANCE_HALTS,
@@ -138,6 +138,7 @@ _BINANCE_SPOT = Quirks(
         "fired trigger": "stays the same order",
         "fees": "in trades alone: of a buy in base, of a sell in quote, either in BNB where so set",
         "cancel of a finished order": "-2011 Unknown order sent",
+        "unverified": "nothing of Binance has been tried, neither live nor against a local exchange",
     },
     sources=(
         f"{_BINANCE}binance-spot-api-docs/rest-api/trading-endpoints",
@@ -148,7 +149,7 @@ _BINANCE_SWAP = Quirks(
     venue="binanceusdm",
     market="swap",
     capabilities=Capabilities(market="swap", stop=Place.VENUE, target=Place.VENUE),
-    client_param="newClientOrderId",
+    client_param="clientOrderId",
     finds_triggers_by_client=True,
     trigger_news=False,
     fired_keys=("actualOrderId",),
@@ -163,6 +164,7 @@ _BINANCE_SWAP = Quirks(
         "fees": "in trades alone",
         "cancel of a finished order": "-2011 Unknown order sent",
         "position mode": "of the account; it changes only while no position and no order is open",
+        "unverified": "nothing of Binance has been tried, neither live nor against a local exchange",
     },
     sources=(
         f"{_BINANCE}derivatives/usds-margined-futures/trade/rest-api/New-Order",

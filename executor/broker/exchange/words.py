@@ -12,7 +12,9 @@ from executor.broker.exchange.markets import Market
 from executor.broker.exchange.quirks import OURS
 from executor.broker.venue import Listed, Seen, Type, Word
 
-_OPEN = frozenset({"open", "new", "live", "active", "put", "update", "match", "partially_filled", "untriggered"})
+_OPEN = frozenset(
+    {"open", "new", "live", "active", "put", "update", "match", "partially_filled", "untriggered", "triggering"}
+)
 _REJECTED = frozenset({"rejected", "failed", "fail"})
 # Of triggers, as `finish_as`, `status` or ccxt's status says it.
 _FIRED = frozenset({"finish", "finished", "succeeded", "triggered", "closed", "filled", "executed"})
