@@ -30,6 +30,7 @@ _TELL_SECS = 10.0
 _BACK_SECS = 0.5
 _FEES_TRIES = 6
 _REMEMBERED = 5_000
+_CHANGING = ("status", "filled", "average", "remaining", "lastTradeTimestamp", "fee", "fees")
 
 
 class Ears:
@@ -61,7 +62,7 @@ class Ears:
         # Orders that triggers became, with the trigger's word; and triggers by client id.
         self._fired: OrderedDict[str, Word] = OrderedDict()
         self._triggers: OrderedDict[str, str] = OrderedDict()
-        self._told: OrderedDict[str, None] = OrderedDict()
+        self._told: OrderedDict[str, str] = OrderedDict()
         self._expected: dict[str, float] = {}
         self._costing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,7 +101,7 @@ class Ears:
         """An order was acknowledged: its channel must tell of it soon."""
         if is_trigger:
             _remember(self._triggers, word.client_id, word.venue_id)
-        elif word.venue_id and word.venue_id not in self._told:
+        elif word.venue_id and f"order {word.venue_id}" not in self._told:
             self._expected[word.venue_id] = self._monotonic() + _TELL_SECS
         self._ask_fees(word)
 
@@ -183,9 +184,10 @@ class Ears:
 
     def _take_orders(self, market: Market, rows: Sequence[Row]) -> None:
         for row in rows:
+            if not self._is_new(row, market, "order"):
+                continue
             word = order_word(row, market)
             self._expected.pop(word.venue_id, None)
-            _remember(self._told, word.venue_id, None)
             known = self._fired.get(word.venue_id)
             trigger_id = self._triggers.get(word.client_id)
             if known is not None:
@@ -202,10 +204,21 @@ class Ears:
 
     def _take_triggers(self, market: Market, rows: Sequence[Row]) -> None:
         for row in rows:
-            is_news = trigger_word(row, market).seen is not Seen.OPEN or not client_id_of(row, market)
-            if is_news:
+            if not self._is_new(row, market, "trigger"):
+                continue
+            if trigger_word(row, market).seen is not Seen.OPEN or not client_id_of(row, market):
                 self._symbols.add(market.symbol)
                 self._wake.set()
+
+    def _is_new(self, row: Row, market: Market, kind: str) -> bool:
+        """Each update gives every row that ccxt keeps, of all symbols."""
+        if row.get("symbol") != market.symbol:
+            return False
+        # Triggers have numbers of their own.
+        number, mark = f"{kind} {row.get('id')}", repr([row.get(name) for name in _CHANGING])
+        is_new = self._told.get(number) != mark
+        _remember(self._told, number, mark)
+        return is_new
 
     def _take_price(self, symbol: str, row: Row) -> None:
         if row.get("last"):

@@ -19,6 +19,8 @@ _LONGEST_PAUSE_SECS = 60.0
 # A frozen connection is noticed after about three times as long.
 _KEEP_ALIVE_MS = 2_000
 _TIMEOUT_MS = 10_000
+# Orders that ccxt keeps of what was streamed; each update gives all of them.
+_ORDERS_KEPT = 200
 
 # What an answer of an unexpected shape becomes inside ccxt.
 _BROKEN = (OSError, TypeError, ValueError, KeyError, IndexError, AttributeError)
@@ -69,6 +71,9 @@ class Session:
         self.rest.has["fetchCurrencies"] = self.stream.has["fetchCurrencies"] = False
         self.rest.on_rest_response = self._whole
         self.stream.streaming["keepAlive"] = _KEEP_ALIVE_MS
+        # With "new updates" alone Gate gives the newest rows of all symbols to whoever waits for one of them.
+        self.stream.newUpdates = False
+        self.stream.options["ordersLimit"] = _ORDERS_KEPT
         # ccxt stamps REST requests by the venue's clock, and websocket ones by this machine's.
         self.stream.seconds = lambda: self.venue_ms() // 1000
 

@@ -130,6 +130,7 @@ def run(story: Callable[[World], Any], **settings: Any) -> None:
 def order(**changes: Any) -> dict[str, Any]:
     row = {
         "id": "11",
+        "symbol": SYMBOL,
         "clientOrderId": "t-ls-a-1",
         "status": "open",
         "filled": 0.0,
@@ -149,6 +150,19 @@ def test_rows_are_copied_before_they_change():
         heard = await world.until(lambda heard: bool(heard.words))
         row["filled"] = 0.01
         assert heard.words[0].filled == 0.004 and heard.words[0].fees == {"ETH": 0.00001}
+
+    run(story)
+
+
+def test_rows_that_did_not_change_and_rows_of_other_symbols_are_no_news():
+    async def story(world: World) -> None:
+        foreign = order(symbol="BTC/USDT", clientOrderId="t-ls-b-1")
+        for rows in ([order(), foreign], [order(), foreign], [order(filled=0.01, status="closed", average=1.0)]):
+            world.session.stream.channel("orders").put_nowait(rows)
+        words: list[Word] = []
+        while not words or words[-1].seen is not Seen.FILLED:
+            words += (await asyncio.wait_for(world.ears.hear(), 5)).words
+        assert [word.seen for word in words] == [Seen.OPEN, Seen.FILLED]
 
     run(story)
 
