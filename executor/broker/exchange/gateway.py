@@ -1,6 +1,7 @@
 """`ExchangeGateway`: one account at a venue that ccxt knows."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -33,8 +34,10 @@ from executor.broker.venue import (
 )
 from toolkit.errors import UnknownNameError
 
+_log = logging.getLogger(__name__)
 # A heard price that is older is asked for again.
 _FRESH_SECS = 5.0
+_LEARN_SECS = 900.0
 
 
 class ExchangeGateway:
@@ -68,6 +71,7 @@ class ExchangeGateway:
         self._stale_secs, self._monotonic, self._sleep = stale_secs, monotonic, sleep
         self._markets: dict[str, Market] = {}
         self._session: Session | None = None
+        self._learning: asyncio.Task[None] | None = None
 
     async def open(self, symbols: Sequence[str]) -> None:
         """As the protocol says; also sets and verifies position mode, leverage and margin mode of swaps.
@@ -81,7 +85,9 @@ class ExchangeGateway:
         self._session = session = Session(self.name, self._keys, symbols, self._options)
         try:
             await session.open()
-            self._learn(quirks)
+            rows = session.rest.markets
+            for symbol, quirk in quirks.items():
+                self._markets[symbol] = Market(rows[symbol], quirk, hedge=self._swap.hedge)
             self._account = Account(session, self._markets, self._swap)
             await self._account.prepare()
         except BaseException:
@@ -90,6 +96,7 @@ class ExchangeGateway:
         self._finder = Finder(session, self._markets, self._sleep)
         self._ears = Ears(session, self._markets, self._finder, self._stale_secs, self._monotonic, self._sleep)
         self._ears.start()
+        self._learning = asyncio.create_task(self._keep_learning())
 
     def rules(self, symbol: str) -> Rules:
         return self._market(symbol).rules()
@@ -114,8 +121,14 @@ class ExchangeGateway:
                 raise RefusedError(f"{ticket.symbol} has no price ({error})", code="price", pause_secs=pause) from error
         request = request_of(ticket, market, last)
         what = f"{ticket.kind.value} {ticket.client_id} of {ticket.symbol}"
-        row = await self._open().send(market.quirks, what, lambda: self._open().rest.create_order(*request))
+        try:
+            row = await self._open().send(market.quirks, what, lambda: self._open().rest.create_order(*request))
+        except RefusedError as error:
+            market.is_halted = market.is_halted or error.is_halted
+            raise
         word = replace(order_word(row, market), client_id=ticket.client_id, symbol=ticket.symbol)
+        if not word.venue_id:
+            raise UnknownOutcomeError(f"{self.name} answered {what} without a number")
         if ticket.type in (Type.STOP, Type.TARGET):
             # Answers to triggers say little more than a number.
             word = replace(word, seen=Seen.OPEN, filled=0.0, price=float("nan"), fees={})
@@ -183,7 +196,9 @@ class ExchangeGateway:
     async def close(self) -> None:
         if self._session is None:
             return
-        if hasattr(self, "_ears"):
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.gather(self._learning, return_exceptions=True)
             await self._ears.close()
         await self._session.close()
 
@@ -198,11 +213,17 @@ class ExchangeGateway:
         except UnreachableVenueError:
             raise error from None
 
-    def _learn(self, quirks: Mapping[str, Any]) -> None:
-        rows = self._open().rest.markets
-        self._markets.clear()
-        for symbol, quirk in quirks.items():
-            self._markets[symbol] = Market(rows[symbol], quirk, hedge=self._swap.hedge)
+    async def _keep_learning(self) -> None:
+        """Rules change, and markets are halted, while a daemon runs."""
+        while True:
+            await self._sleep(_LEARN_SECS)
+            try:
+                await self._open().load_markets()
+            except UnreachableVenueError as error:
+                _log.warning("%s", error)
+                continue
+            for market in self._markets.values():
+                market.learn(self._open().rest.markets[market.symbol])
 
     def _open(self) -> Session:
         if self._session is None:

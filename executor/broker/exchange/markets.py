@@ -17,13 +17,22 @@ class Market:
     Parameters
     ----------
     row : ccxt's market structure. quirks : of its venue and market. hedge : both sides may be held at once.
+
+    Attributes
+    ----------
+    is_halted : an order was refused because the market is closed, after `row` was learned.
     """
 
     def __init__(self, row: Mapping[str, Any], quirks: Quirks, *, hedge: bool = False) -> None:
-        self.row, self.quirks, self.hedge = row, quirks, hedge
+        self.quirks, self.hedge = quirks, hedge
         self.symbol = str(row["symbol"])
         self.base, self.quote = str(row["base"]), str(row["quote"])
         self.money = str(row["settle"] or row["quote"])
+        self.learn(row)
+
+    def learn(self, row: Mapping[str, Any]) -> None:
+        """Take over rules that were asked for anew."""
+        self.row, self.is_halted = row, False
         self.contract_size = float(row["contractSize"] or 1.0) if row["contract"] else 1.0
         self.step = float(row["precision"]["amount"])
         self.tick = float(row["precision"]["price"])
@@ -65,7 +74,7 @@ class Market:
 
     def _is_trading(self) -> bool:
         info = self.row["info"]
-        if self.row["active"] is False or info.get("in_delisting") in (True, "true"):
+        if self.is_halted or self.row["active"] is False or info.get("in_delisting") in (True, "true"):
             return False
         # ccxt counts a pair that is halted on Gate's spot market as active while it may be borrowed.
         return bool(info.get("trade_status", "tradable") == "tradable")

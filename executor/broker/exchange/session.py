@@ -92,13 +92,19 @@ class Session:
         await self.load_markets()
 
     async def load_markets(self) -> None:
-        """Learn the markets anew, and keep the ones of the symbols."""
+        """Learn the markets anew, and keep the ones of the symbols; one that is gone since is not traded.
+
+        Raises
+        ------
+        UnknownNameError : the venue has never traded a symbol. UnreachableVenueError : it did not answer.
+        """
+        before = dict(self.rest.markets or {})
         await self._plain_ask("its markets", lambda: self.rest.load_markets(True))
-        markets = self.rest.markets
+        markets, kept = self.rest.markets, []
         for symbol in self._symbols:
-            if symbol not in markets:
+            if symbol not in markets and symbol not in before:
                 raise UnknownNameError(f"symbol on {self.venue}", symbol, markets)
-        kept = [markets[symbol] for symbol in self._symbols]
+            kept.append(markets[symbol] if symbol in markets else {**before[symbol], "active": False})
         for exchange in (self.rest, self.stream):
             exchange.set_markets(kept)
 
