@@ -66,7 +66,7 @@ class Ears:
         self._expected: dict[str, float] = {}
         self._costing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._opened = 0
+        self._lost: set[str] = set()
 
     def start(self) -> None:
         """Open the channels."""
@@ -74,14 +74,12 @@ class Ears:
         for symbol, market in self._markets.items():
             self._streamed[symbol] = (float("nan"), now)
             watch = partial(stream.watch_orders, symbol)
-            self._start(self._listen(f"orders of {symbol}", watch, partial(self._take_orders, market), is_ours=True))
+            self._start(self._listen(f"orders of {symbol}", watch, partial(self._take_orders, market)))
             if market.quirks.triggers_apart and market.quirks.trigger_news:
                 watch = partial(stream.watch_orders, symbol, None, None, {"trigger": True})
-                self._start(
-                    self._listen(f"triggers of {symbol}", watch, partial(self._take_triggers, market), is_ours=True)
-                )
+                self._start(self._listen(f"triggers of {symbol}", watch, partial(self._take_triggers, market)))
             watch = partial(stream.watch_ticker, symbol)
-            self._start(self._listen(f"prices of {symbol}", watch, partial(self._take_price, symbol), is_ours=False))
+            self._start(self._listen(f"prices of {symbol}", watch, partial(self._take_price, symbol)))
         self._start(self._look())
 
     async def hear(self) -> Heard:
@@ -136,31 +134,27 @@ class Ears:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _listen(self, what: str, watch: Callable[[], Any], take: Callable[[Any], None], *, is_ours: bool) -> None:
-        """Wait, copy, and open again what broke; is_ours : news that are lost have to be asked for."""
-        pauses, is_lost = Backoff(0.5, 10.0), False
+    async def _listen(self, what: str, watch: Callable[[], Any], take: Callable[[Any], None]) -> None:
+        """Wait, copy, and open again what broke."""
+        pauses = Backoff(0.5, 10.0)
         while True:
             waiting = asyncio.ensure_future(watch())
             try:
-                if is_lost and await self._is_back(waiting):
-                    is_lost = False
-                    pauses.reset()
-                    self._tell_broken(is_ours)
+                if what in self._lost:
+                    await self._wait_until_back(waiting)
+                    self._found(what)
                 rows = await waiting
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
                     raise
                 # ccxt cancels its watchers when a connection is closed.
-                is_lost = True
+                self._lost.add(what)
             except Exception as error:
-                if not is_lost:
+                if what not in self._lost:
                     _log.warning("%s does not stream the %s (%s)", self._session.venue, what, brief(error))
-                is_lost = True
+                self._lost.add(what)
             else:
-                if is_lost:
-                    self._tell_broken(is_ours)
-                is_lost = False
                 pauses.reset()
                 take(rows)
                 continue
@@ -169,16 +163,18 @@ class Ears:
             self._session.forget_tokens()
             await self._sleep(pauses.failed())
 
-    async def _is_back(self, waiting: "asyncio.Future[Any]") -> bool:
-        """Wait until the channel is open again, or failed again."""
+    async def _wait_until_back(self, waiting: "asyncio.Future[Any]") -> None:
+        """Until the channel is open again; raises what it failed with again."""
         while not waiting.done():
             await asyncio.wait({waiting}, timeout=_BACK_SECS)
             if not waiting.done() and self._session.is_streaming():
-                return True
-        return False
+                return
+        waiting.result()
 
-    def _tell_broken(self, is_ours: bool) -> None:
-        if is_ours:
+    def _found(self, what: str) -> None:
+        """A channel is open again; once all are, whatever may have been missed has to be asked for."""
+        self._lost.discard(what)
+        if not self._lost:
             self._is_broken = True
             self._wake.set()
 

@@ -189,14 +189,16 @@ def test_a_drop_is_told_once_the_channel_is_back(error):
     run(story)
 
 
-def test_a_price_channel_that_drops_loses_no_orders():
+def test_a_drop_of_all_channels_is_told_once():
     async def story(world: World) -> None:
-        world.session.stream.channel("ticker").put_nowait(errors().NetworkError("gone"))
-        world.session.stream.channel("ticker").put_nowait({"last": 1_999.0})
-        heard = await world.until(lambda heard: heard.prices.get(SYMBOL) == 1_999.0)
-        assert not heard.is_broken
+        for name in ("orders", "triggers", "ticker"):
+            world.session.stream.channel(name).put_nowait(errors().NetworkError("gone"))
+        await world.until(lambda heard: heard.is_broken)
+        world.session.stream.channel("orders").put_nowait([order()])
+        again = await world.until(lambda heard: heard.is_broken or bool(heard.words))
+        assert again.words and not again.is_broken
 
-    run(story)
+    run(story, stale_secs=math.inf)
 
 
 def test_a_mute_stream_is_opened_anew_when_the_price_moved_without_it():
