@@ -40,6 +40,8 @@ class CandleStream:
         ------
         UnreachableError : the connection broke, or could not be opened.
         """
+        # KuCoin's channels ask REST for an address, which ccxt leaves to an object that was opened.
+        self._exchange.open()
         try:
             rows = await self._exchange.watch_ohlcv(series.symbol, series.base)
             # Rows change in place with the next update: only a copy leaves.
@@ -49,9 +51,16 @@ class CandleStream:
             if task is None or task.cancelling():
                 raise
             # ccxt cancels its watchers when a connection is closed.
+            self._forget_token()
             raise UnreachableError(f"the candle stream of {self._name} was closed") from None
         except (self._errors.BaseError, OSError, ValueError, TypeError) as error:
+            self._forget_token()
             raise UnreachableError(f"{self._name} streams no {series.symbol} candles ({brief(error)})") from error
+
+    def _forget_token(self) -> None:
+        """Ask for a new address: KuCoin's holds a token that expires, and ccxt keeps it."""
+        if "urls" in self._exchange.options:
+            self._exchange.options["urls"] = {}
 
     async def drop(self) -> None:
         """Close the connection; the next calls open another."""

@@ -64,7 +64,7 @@ class Ears:
         self._triggers: OrderedDict[str, str] = OrderedDict()
         self._told: OrderedDict[str, str] = OrderedDict()
         self._expected: dict[str, float] = {}
-        self._costing: set[str] = set()
+        self._costing: dict[str, Word] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._lost: set[str] = set()
 
@@ -121,7 +121,7 @@ class Ears:
         """Close the connections; the channels open others."""
         _log.warning("%s; the streams of %s are opened anew", why, self._session.venue)
         self._expected.clear()
-        await self._session.stream.close()
+        await self._session.drop_stream()
 
     async def close(self) -> None:
         tasks = list(self._tasks)
@@ -138,6 +138,7 @@ class Ears:
         """Wait, copy, and open again what broke."""
         pauses = Backoff(0.5, 10.0)
         while True:
+            self._session.open_stream()
             waiting = asyncio.ensure_future(watch())
             try:
                 if what in self._lost:
@@ -191,7 +192,8 @@ class Ears:
             elif trigger_id is not None and trigger_id != word.venue_id:
                 word = fired_word(replace(word, venue_id=trigger_id), word)
             if word.client_id:
-                self._words.append(word)
+                if not (word.filled and market.quirks.fills_by_rest):
+                    self._words.append(word)
                 self._ask_fees(word)
             else:
                 # Of somebody else, or what a trigger of ours became.
@@ -257,30 +259,41 @@ class Ears:
             await self.drop(f"no price of {symbol} for {silent_secs:.0f} s")
 
     def _ask_fees(self, word: Word) -> None:
-        """Where an order's news do not say what it cost, its trades do, a moment later."""
-        if word.filled and word.fees is None and word.seen.is_final and word.venue_id not in self._costing:
-            self._costing.add(word.venue_id)
+        """Where an order's news do not say what its fills cost, REST does, a moment later."""
+        is_short = word.fees is None and (word.seen.is_final or self._markets[word.symbol].quirks.fills_by_rest)
+        if not (word.filled and is_short):
+            return
+        is_asked = word.venue_id in self._costing
+        self._costing[word.venue_id] = word
+        if not is_asked:
             self._start(self._cost(word))
 
     async def _cost(self, word: Word) -> None:
+        """Ask until REST knows as much as was told last, and what it cost."""
         market, pauses = self._markets[word.symbol], Backoff(0.2, 5.0)
-        number = word.fired_id or word.venue_id
         try:
             for _ in range(_FEES_TRIES):
-                try:
-                    found = await self._finder.order(market, number)
-                except UnreachableVenueError as error:
-                    await self._sleep(error.pause_secs)
-                    found = None
-                if found is not None and found.fees is not None and found.filled:
-                    found = replace(found, client_id=word.client_id)
-                    told = fired_word(replace(word, fees=None), found) if word.fired_id else found
-                    self._words.append(told)
+                told = self._costing[word.venue_id]
+                found = await self._look_up(market, told)
+                if found is not None and found.fees is not None and found.filled >= told.filled:
+                    self._words.append(found)
                     self._wake.set()
-                    return
+                    is_newest = self._costing[word.venue_id] is told
+                    if found.seen.is_final or (is_newest and not told.seen.is_final):
+                        return
                 await self._sleep(pauses.failed())
         finally:
-            self._costing.discard(word.venue_id)
+            del self._costing[word.venue_id]
+
+    async def _look_up(self, market: Market, word: Word) -> Word | None:
+        try:
+            found = await self._finder.order(market, word.fired_id or word.venue_id)
+        except UnreachableVenueError as error:
+            await self._sleep(error.pause_secs)
+            return None
+        if found is None:
+            return None
+        return fired_word(word, found) if word.fired_id else replace(found, client_id=word.client_id)
 
 
 def _remember(known: "OrderedDict[str, Any]", key: str, value: Any) -> None:

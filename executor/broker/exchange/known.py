@@ -97,6 +97,7 @@ _KUCOIN_SPOT = Quirks(
     client_param="clientOid",
     finds_triggers_by_client=True,
     ended_triggers_vanish=True,
+    fills_by_rest=True,
     refusals=frozenset(
         {"126002", "126004", "126006", "126007", "126009", "126011", "126015", "126037", "126042", "200009", "900001"}
     ),
@@ -109,6 +110,7 @@ _KUCOIN_SPOT = Quirks(
         "triggers": "a list of their own (`/stop-order`), market or limit; no balance is bound until one fires",
         "fired trigger": "leaves that list and becomes an order with the same clientOid",
         "fees": "in the order over REST and in trades, not on the websocket; in the market's fee currency",
+        "news": "ccxt adds up their prices, and counts a repeated one twice; fills are asked for over REST",
         "cancel of a finished order": "400100 order_not_exist_or_not_allow_to_cancel",
         "unverified": "that a fired trigger's order keeps the clientOid on every kind of account",
     },

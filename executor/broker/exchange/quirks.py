@@ -41,6 +41,7 @@ class Quirks:
     finds_by_client : an order can be asked for by its client id; `finds_triggers_by_client` likewise.
     buys_by_cost : a market buy takes quote money, so it is sent as an IOC limit of exact base quantity.
     triggers_apart : triggers are a list of their own, with ids of their own, asked for with `trigger=True`.
+    fills_by_rest : news of fills are asked for over REST before they are told: streamed ones are not to be trusted.
     trigger_news : changes of triggers are told by a websocket channel.
     fired_keys : fields of a trigger that name the order which it became.
     ended_triggers_vanish : a trigger that has ended is listed nowhere.
@@ -61,6 +62,7 @@ class Quirks:
     buys_by_cost: bool = False
     triggers_apart: bool = True
     trigger_news: bool = True
+    fills_by_rest: bool = False
     fired_keys: tuple[str, ...] = ()
     ended_triggers_vanish: bool = False
     needs_uid: bool = False

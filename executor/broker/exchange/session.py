@@ -25,6 +25,9 @@ _ORDERS_KEPT = 200
 # What an answer of an unexpected shape becomes inside ccxt.
 _BROKEN = (OSError, TypeError, ValueError, KeyError, IndexError, AttributeError)
 
+# With a key ccxt also asks KuCoin which pairs may be borrowed.
+_MARKETS_PARAMS = {"kucoin": {"marginables": False}}
+
 _T = TypeVar("_T")
 
 
@@ -74,6 +77,8 @@ class Session:
         # With "new updates" alone Gate gives the newest rows of all symbols to whoever waits for one of them.
         self.stream.newUpdates = False
         self.stream.options["ordersLimit"] = _ORDERS_KEPT
+        # Of KuCoin: each change of the price, where ccxt's choice is a snapshot every two seconds.
+        self.stream.options["watchTicker"] = {"spotMethod": "/market/ticker"}
         # ccxt stamps REST requests by the venue's clock, and websocket ones by this machine's.
         self.stream.seconds = lambda: self.venue_ms() // 1000
 
@@ -99,7 +104,7 @@ class Session:
         UnknownNameError : the venue has never traded a symbol. UnreachableVenueError : it did not answer.
         """
         before = dict(self.rest.markets or {})
-        await self._plain_ask("its markets", lambda: self.rest.load_markets(True))
+        await self._plain_ask("its markets", lambda: self.rest.load_markets(True, _MARKETS_PARAMS.get(self.venue, {})))
         markets, kept = self.rest.markets, []
         for symbol in self._symbols:
             if symbol not in markets and symbol not in before:
@@ -170,6 +175,14 @@ class Session:
             raise order_error(what, error, quirks, self.errors, error.pause_secs) from error
         except (self.errors.BaseError, *_BROKEN) as error:
             raise order_error(what, error, quirks, self.errors, self._asked_pause()) from error
+
+    def open_stream(self) -> None:
+        """Before each wait: KuCoin's channels ask REST for an address, which ccxt leaves to an opened object."""
+        self.stream.open()
+
+    async def drop_stream(self) -> None:
+        """Close the websockets; the next waits open others."""
+        await self.stream.close_ws_clients()
 
     def is_streaming(self) -> bool:
         """Every websocket is open."""

@@ -204,7 +204,7 @@ def _sum_fees(fees: Iterable[Row]) -> dict[str, float]:
 
 def _reason(row: Row) -> str:
     info = row.get("info") or {}
-    parts = (info.get("finish_as") or info.get("status") or info.get("type"), info.get("reason"), info.get("error"))
+    parts = (info.get("finish_as") or info.get("status"), info.get("reason"), info.get("error"))
     return ": ".join(str(one) for one in parts if one)
 
 

@@ -72,6 +72,12 @@ class Session:
     async def ask(self, quirks: Any, what: str, call: Callable[[], Any]) -> Any:
         return await call()
 
+    def open_stream(self) -> None:
+        return None
+
+    async def drop_stream(self) -> None:
+        await self.stream.close()
+
     def is_streaming(self) -> bool:
         return True
 
