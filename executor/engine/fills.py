@@ -16,7 +16,6 @@ from toolkit.engine import reported
 from toolkit.engine.identity import side_letter
 from toolkit.engine.sizing import Reason
 from toolkit.engine.types import ENTRY_ORDER, EXIT_ORDER, LONG, ExitReason, SignalEnd
-from toolkit.errors import LedgerError
 
 _FILLS = "SELECT ts_ms, price, qty, fee_money FROM fills WHERE order_id IN (?, ?, ?)"
 _TRADE = "SELECT qty, entry_price FROM trades WHERE trade_id = ?"
@@ -46,7 +45,8 @@ class Fills:
         name, _, word = report.order_id.rpartition("-")
         leg, kind = self._legs.get(name.rpartition("-")[0]), Kind(word)
         if leg is None:
-            raise LedgerError(f"{self._ledger.path} has no leg for order {report.order_id}; load its deployment again")
+            self._astray(report, name, "no leg of the account is its own", seq)
+            return
         if report.qty != 0.0 or report.fee != 0.0:
             if kind is Kind.ENTRY:
                 self._entered(leg, name, report, seq, changes)
@@ -68,7 +68,8 @@ class Fills:
         base, fee = self._fee(leg, report, price)
         late = not known and row["order_kind"] != ENTRY_ORDER
         if not known and row["active"]:
-            raise LedgerError(f"order {report.order_id} filled while another trade of its leg is open")
+            self._astray(report, name, "another trade of its leg is open", seq)
+            return
         reported.enter(account.book, account.ledger, k, t, (price, report.qty - base, fee))
         self._fill(name, report, price, fee, seq)
         facts = facts_of(account.state[k])
@@ -83,6 +84,14 @@ class Fills:
         if late:
             # It was cancelled, and filled all the same: it is left at once.
             self.leave_now(k, ExitReason.SIGNAL, seq, changes)
+
+    def _astray(self, report: Report, name: str, why: str, seq: int) -> None:
+        """A fill that no trade can take: kept and said, for a person to look at; reconciliation shows what is held."""
+        self._fill(name, report, report.price, report.fee, seq)
+        text = (
+            f"order {report.order_id} filled {report.qty:g} at {report.price:g}, but {why}; look at: executor reconcile"
+        )
+        self._ledger.insert("notices", {"ts_ms": report.ts_ms, "level": "error", "kind": "fill", "text": text})
 
     def _resize(self, leg: Leg, name: str, facts: dict[str, Any], seq: int, changes: Changes) -> None:
         """Stop and target are for what is held now."""

@@ -21,6 +21,10 @@ SELECT w.effective_ms, w.instance, w.weight * coalesce(i.enabled, 1) AS weight
 FROM weights w LEFT JOIN instances i ON i.id = w.instance
 ORDER BY w.effective_ms, w.instance
 """
+STILL_SENT = """
+SELECT DISTINCT o.instance FROM venue_orders v JOIN orders o ON o.order_id = v.order_id
+WHERE v.seen IN ('NEW', 'UNKNOWN', 'OPEN', 'FIRED')
+"""
 NEWEST_BARS = """
 SELECT ts, open, high, low, close, volume, filled FROM bars
 WHERE exchange = ? AND symbol = ? AND base = ? AND ts < ? ORDER BY ts DESC LIMIT ?
@@ -53,10 +57,10 @@ class Kept:
 
 
 def read(ledger: Ledger) -> Kept:
-    """The account as it was left; instances that still trade, wait or block are `busy`."""
+    """The account as it was left; instances that still trade, wait or block, or have orders at a venue, are `busy`."""
     legs: dict[str, Records] = {}
     signals: dict[str, Records] = {}
-    busy: set[str] = set()
+    busy: set[str] = {row["instance"] for row in ledger.rows(STILL_SENT)}
     for row in ledger.rows(LEGS):
         state = as_record(row["state"])
         legs[row["leg"]] = state

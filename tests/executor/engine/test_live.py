@@ -371,3 +371,16 @@ def test_what_was_reported_outlives_a_restart(scene: Scene) -> None:
     assert scene.cash == cash and scene.row("trades") == trade
     working = {one.kind: one.price for one in scene.mouth.working.values()}
     assert working == {Kind.STOP: trade["stop_now"], Kind.TARGET: trade["target_price"]}
+
+
+def test_a_fill_that_no_trade_can_take_is_kept_and_said(scene: Scene) -> None:
+    entry = scene.entry
+    scene.say(fill(entry, 1, entry.qty, 100.0))
+    cash = scene.cash
+    other = replace(entry, order_id=f"{entry.trade_id[:-3]}000-entry")
+    strange = replace(entry, order_id="0000000000-L-1-entry")
+    scene.say(fill(other, 1, 1.0, 100.0), fill(strange, 1, 1.0, 100.0))
+    assert scene.cash == cash
+    texts = [row["text"] for row in scene.ledger.rows("SELECT text FROM notices WHERE kind = 'fill'")]
+    assert len(texts) == 2 and "another trade of its leg is open" in texts[0] and "executor reconcile" in texts[1]
+    assert scene.ledger.value("SELECT count(*) FROM fills") == 3
