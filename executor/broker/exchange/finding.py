@@ -59,6 +59,24 @@ class Finder:
         row = await self._order(market, venue_id, "")
         return None if row is None else await self.with_fees(order_word(row, market), market)
 
+    async def open_orders(self, market: Market, *, trigger: bool) -> Sequence[Row]:
+        """Every open order of a symbol, or every waiting trigger, page by page."""
+        field, found = market.quirks.trigger_pages if trigger else market.quirks.pages, dict[str, Row]()
+        while True:
+            params: dict[str, Any] = {"trigger": True} if trigger else {}
+            if found:
+                # Pages are counted from one, offsets in orders.
+                params[field] = len(found) if field == "offset" else len(found) // _PAGE + 1
+            rows: Sequence[Row] = await self._session.ask(
+                market.quirks,
+                f"open orders of {market.symbol}",
+                partial(self._session.rest.fetch_open_orders, market.symbol, None, _PAGE, params),
+            )
+            before = len(found)
+            found.update((str(row["id"]), row) for row in rows)
+            if not field or len(rows) < _PAGE or len(found) == before:
+                return list(found.values())
+
     async def with_fees(self, word: Word, market: Market) -> Word:
         """The word with what its trades cost, where it does not say so and they are all listed."""
         if word.fees is not None or not word.filled:
@@ -130,19 +148,22 @@ class Finder:
 
     async def _among(self, market: Market, client_id: str, *, trigger: bool) -> Row | None:
         """Among the open and the finished ones."""
-        rest, params = self._session.rest, {"trigger": True} if trigger else {}
-        for fetch in (rest.fetch_open_orders, rest.fetch_closed_orders):
-            if trigger and fetch is rest.fetch_closed_orders and market.quirks.ended_triggers_vanish:
-                continue
-            rows: Sequence[Row] = await self._session.ask(
-                market.quirks,
-                f"orders of {market.symbol}",
-                partial(fetch, market.symbol, None, _PAGE, params),
-            )
-            for row in rows:
-                if client_id_of(row, market) == client_id:
-                    return row
-        return None
+        rows = await self.open_orders(market, trigger=trigger)
+        found = next((row for row in rows if client_id_of(row, market) == client_id), None)
+        if found is not None or (trigger and market.quirks.ended_triggers_vanish):
+            return found
+        rows = await self._session.ask(
+            market.quirks,
+            f"finished orders of {market.symbol}",
+            partial(
+                self._session.rest.fetch_closed_orders,
+                market.symbol,
+                None,
+                _PAGE,
+                {"trigger": True} if trigger else {},
+            ),
+        )
+        return next((row for row in rows if client_id_of(row, market) == client_id), None)
 
     async def _by_trades(self, ticket: Ticket, venue_id: str, market: Market) -> Word:
         """An order that is listed nowhere and was filled all the same."""

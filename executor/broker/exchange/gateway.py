@@ -160,15 +160,9 @@ class ExchangeGateway:
         return word
 
     async def orders(self, symbol: str) -> Sequence[Listed]:
-        market, session = self._market(symbol), self._open()
-        found: list[Listed] = []
+        market, found = self._market(symbol), list[Listed]()
         for is_trigger in (False, True) if market.quirks.triggers_apart else (False,):
-            params = {"trigger": True} if is_trigger else {}
-            rows = await session.ask(
-                market.quirks,
-                f"open orders of {symbol}",
-                partial(session.rest.fetch_open_orders, symbol, None, 100, params),
-            )
+            rows = await self._finder.open_orders(market, trigger=is_trigger)
             found.extend(self._ears.named(listed(row, market, is_trigger=is_trigger)) for row in rows)
         return found
 

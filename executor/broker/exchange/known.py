@@ -43,6 +43,8 @@ _GATE_SPOT = Quirks(
     client_prefix="t-",
     buys_by_cost=True,
     fired_keys=("fired_order_id",),
+    pages="page",
+    trigger_pages="offset",
     refusals=_GATE_REFUSALS,
     halts=_GATE_HALTS,
     skews=_GATE_SKEWS,
@@ -69,6 +71,8 @@ _GATE_SWAP = Quirks(
     client_param="clientOrderId",
     client_prefix="t-",
     fired_keys=("trade_id", "trade_id_string"),
+    pages="offset",
+    trigger_pages="offset",
     needs_uid=True,
     refusals=_GATE_REFUSALS,
     halts=_GATE_HALTS,
@@ -98,6 +102,7 @@ _KUCOIN_SPOT = Quirks(
     finds_triggers_by_client=True,
     ended_triggers_vanish=True,
     fills_by_rest=True,
+    trigger_pages="currentPage",
     refusals=frozenset(
         {"126002", "126004", "126006", "126007", "126009", "126011", "126015", "126037", "126042", "200009", "900001"}
     ),

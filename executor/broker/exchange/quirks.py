@@ -45,6 +45,7 @@ class Quirks:
     trigger_news : changes of triggers are told by a websocket channel.
     fired_keys : fields of a trigger that name the order which it became.
     ended_triggers_vanish : a trigger that has ended is listed nowhere.
+    pages, trigger_pages : the field that asks for a further page of open orders, and of triggers; "" = all in one.
     needs_uid : websocket channels want the account's number.
     refusals : the venue's own words, beyond ccxt's classes, for an order that does not exist.
     halts : its words for a market that is closed. unsure : words that look like refusals and are none.
@@ -65,6 +66,8 @@ class Quirks:
     fills_by_rest: bool = False
     fired_keys: tuple[str, ...] = ()
     ended_triggers_vanish: bool = False
+    pages: str = ""
+    trigger_pages: str = ""
     needs_uid: bool = False
     refusals: frozenset[str] = frozenset()
     halts: frozenset[str] = frozenset()

@@ -215,7 +215,7 @@ class Session:
 
     def _whole(self, status: int, reason: str, url: str, method: str, headers: Any, body: str, *_: Any) -> str:
         """ccxt's hook for each answer: a cut body is an error, not an empty order."""
-        if 200 <= status < 300:
+        if 200 <= status < 300 and status != 204:
             try:
                 json.loads(body)
             except ValueError:

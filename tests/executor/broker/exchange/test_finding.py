@@ -67,7 +67,8 @@ class Venue:
 
     async def fetch_open_orders(self, symbol: str, since: Any, limit: int, params: Any) -> Any:
         self.asked.append("open")
-        return [] if params else self.open
+        first = params.get("offset", (params.get("page", 1) - 1) * limit)
+        return [] if params.get("trigger") else self.open[first : first + limit]
 
     async def fetch_closed_orders(self, symbol: str, since: Any, limit: int, params: Any) -> Any:
         self.asked.append("closed triggers" if params else "closed")
@@ -131,6 +132,15 @@ def test_a_place_that_does_not_answer_is_not_absence():
     venue = Venue(orders={NAMED: errors().RequestTimeout("slow")})
     with pytest.raises(UnreachableVenueError):
         find(venue, ENTRY)
+
+
+@pytest.mark.parametrize("where", [GATE, SWAP])
+@pytest.mark.parametrize("count", [0, 99, 100, 250])
+def test_open_orders_are_read_to_the_last_page(where, count):
+    venue = Venue(open=[row(str(number)) for number in range(count)])
+    finder = Finder(venue, {where.symbol: where}, no_sleep)  # type: ignore[arg-type]
+    found = asyncio.run(finder.open_orders(where, trigger=False))
+    assert [one["id"] for one in found] == [str(number) for number in range(count)]
 
 
 def test_fees_come_from_trades_where_they_are_all_there():
