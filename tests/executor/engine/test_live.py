@@ -377,7 +377,7 @@ def test_a_fill_that_no_trade_can_take_is_kept_and_said(scene: Scene) -> None:
     entry = scene.entry
     scene.say(fill(entry, 1, entry.qty, 100.0))
     cash = scene.cash
-    other = replace(entry, order_id=f"{entry.trade_id[:-3]}000-entry")
+    other = replace(entry, order_id=entry.trade_id.rpartition("-")[0] + "-1-entry")
     strange = replace(entry, order_id="0000000000-L-1-entry")
     scene.say(fill(other, 1, 1.0, 100.0), fill(strange, 1, 1.0, 100.0))
     assert scene.cash == cash
