@@ -1,5 +1,6 @@
 """`Session`: ccxt's REST and websocket objects of one account, questions asked and orders sent once each."""
 
+import asyncio
 import json
 import logging
 import math
@@ -200,8 +201,7 @@ class Session:
             self.stream.options["urls"] = {}
 
     async def close(self) -> None:
-        await self.stream.close()
-        await self.rest.close()
+        await asyncio.gather(self.stream.close(), self.rest.close())
 
     async def _plain_ask(self, what: str, call: Callable[[], Awaitable[_T]]) -> _T:
         try:
