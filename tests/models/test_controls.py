@@ -91,9 +91,16 @@ def test_an_improvement_that_passes_everything_survives() -> None:
     assert said.text == (
         f"The improvement survives: Sortino {found.before:.2f} without a model and {found.after:.2f} with it, a "
         f"difference of {found.difference:+.2f} (95% interval {found.low:+.2f} to {found.high:+.2f}), p = 0.050 "
-        f"against 19 models on permuted labels. Controls: noise features +0.02; features of the past +1.00; "
-        f"features of the future +9.00."
+        f"against 19 models on permuted labels, whose refusals alone make a difference of {found.permuted_mean:+.2f}. "
+        f"Controls: noise features +0.02; features of the past +1.00; features of the future +9.00."
     )
+
+
+def test_an_improvement_of_what_loses_is_said_to_lose_still() -> None:
+    found = comparison(before=-3.0, after=-1.0)
+    said = verdict(found, 400, {NOISE: 0.02})
+    assert said.survives and "It still loses money by this figure." in said.text
+    assert "still loses" not in verdict(comparison(), 400, {NOISE: 0.02}).text
 
 
 @pytest.mark.parametrize(

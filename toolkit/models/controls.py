@@ -96,7 +96,10 @@ def verdict(comparison: Comparison, trades: int, gains: Mapping[str, float]) -> 
         f"{_signed(c.difference)} ({c.level:.0%} interval {_signed(c.low)} to {_signed(c.high)})"
     )
     if c.permutations:
-        found += f", p = {c.p_value:.3f} against {c.permutations} models on permuted labels"
+        found += (
+            f", p = {c.p_value:.3f} against {c.permutations} models on permuted labels, whose refusals alone make a "
+            f"difference of {_signed(c.permuted_mean)}"
+        )
     if c.trials > 1:
         found += f", deflated Sharpe ratio {_number(c.deflated_sharpe)} after {c.trials} trials"
     shown = "; ".join(f"{control} {_signed(gain)}" for control, gain in gains.items())
@@ -104,7 +107,8 @@ def verdict(comparison: Comparison, trades: int, gains: Mapping[str, float]) -> 
     if against:
         text = f"No improvement that survives: {'; '.join(against)}. Found: {found}.{controls}"
     else:
-        text = f"The improvement survives: {found}.{controls}"
+        loses = " It still loses money by this figure." if c.after < 0.0 else ""
+        text = f"The improvement survives: {found}.{loses}{controls}"
     return Verdict(not against, text, against)
 
 
