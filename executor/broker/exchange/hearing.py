@@ -132,7 +132,12 @@ class Ears:
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("what listens to %s ended", self._session.venue, exc_info=task.exception())
 
     async def _listen(self, what: str, watch: Callable[[], Any], take: Callable[[Any], None]) -> None:
         """Wait, copy, and open again what broke."""
@@ -144,7 +149,9 @@ class Ears:
                 if what in self._lost:
                     await self._wait_until_back(waiting)
                     self._found(what)
-                rows = await waiting
+                take(await waiting)
+                pauses.reset()
+                continue
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -155,10 +162,6 @@ class Ears:
                 if what not in self._lost:
                     _log.warning("%s does not stream the %s (%s)", self._session.venue, what, brief(error))
                 self._lost.add(what)
-            else:
-                pauses.reset()
-                take(rows)
-                continue
             finally:
                 waiting.cancel()
             self._session.forget_tokens()

@@ -55,7 +55,8 @@ _GATE_SPOT = Quirks(
         "fired trigger": "names its order in `fired_order_id`; one that fails is `failed` with a reason",
         "fees": "in the order: of a buy in base, of a sell in quote, either in GT or points where so set",
         "cancel of a finished order": "ORDER_NOT_FOUND, ORDER_CLOSED or ORDER_CANCELLED",
-        "unverified": "market orders from triggers are reported refused live, so stops are limits",
+        "unverified": "market orders from triggers are reported refused live, so stops are limits; whether a trigger "
+        "keeps the client id (`trigger.text`), by which one is found whose answer was lost",
     },
     sources=(
         f"{_GATE}#create-an-order",
@@ -85,7 +86,8 @@ _GATE_SWAP = Quirks(
         "fees": "in trades alone, in the settling currency",
         "cancel of a finished order": "ORDER_FINISHED or ORDER_NOT_FOUND",
         "position mode": "of the account (`dual_mode`); it changes only while no position and no order is open",
-        "unverified": "whether a trigger placed without `expiration` lives longer than a day",
+        "unverified": "whether a trigger placed without `expiration` lives longer than a day; whether it keeps the "
+        "client id (`initial.text`), by which one is found whose answer was lost",
     },
     sources=(
         f"{_GATE}#create-a-futures-order",

@@ -13,7 +13,7 @@ from executor.broker.exchange.quirks import Quirks
 from executor.broker.venue import UnreachableVenueError
 from executor.feed.polling import brief, settings
 from executor.feed.venues import errors, exchange_class
-from toolkit.errors import LockstepError, UnknownNameError, VenueError
+from toolkit.errors import UnknownNameError, VenueError
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE_SECS = 60.0
@@ -41,8 +41,8 @@ class Keys:
     password: str = field(default="", repr=False)
 
 
-class MissingError(LockstepError):
-    """The venue knows no such order."""
+class MissingError(UnreachableVenueError):
+    """The venue answered that there is no such order."""
 
 
 class Session:

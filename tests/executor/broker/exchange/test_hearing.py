@@ -195,6 +195,16 @@ def test_a_drop_is_told_once_the_channel_is_back(error):
     run(story)
 
 
+def test_a_row_that_cannot_be_read_is_a_channel_that_broke():
+    async def story(world: World) -> None:
+        world.session.stream.channel("orders").put_nowait([order(filled="much")])
+        await world.until(lambda heard: heard.is_broken)
+        world.session.stream.channel("orders").put_nowait([order()])
+        assert (await world.until(lambda heard: bool(heard.words))).words[0].seen is Seen.OPEN
+
+    run(story, stale_secs=math.inf)
+
+
 def test_a_drop_of_all_channels_is_told_once():
     async def story(world: World) -> None:
         for name in ("orders", "triggers", "ticker"):
