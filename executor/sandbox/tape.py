@@ -1,0 +1,59 @@
+"""`Tape`: the market's trades as minutes, and candles of any interval made of them."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from toolkit.bars.intervals import MINUTE_MS, floor_ts, interval_ms
+
+
+class Candle(NamedTuple):
+    """ts_ms : its open time. volume : base units."""
+
+    ts_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Tape:
+    """One market's minutes; minutes without a trade are absent. last : the last price, 0 before the first trade."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[int, Candle] = {}
+        self.last = 0.0
+
+    def trade(self, ts_ms: int, price: float, volume: float) -> None:
+        slot = floor_ts(ts_ms, MINUTE_MS)
+        now = self._minutes.get(slot)
+        if now is None:
+            self._minutes[slot] = Candle(slot, price, price, price, price, volume)
+        else:
+            high, low = max(now.high, price), min(now.low, price)
+            self._minutes[slot] = Candle(slot, now.open, high, low, price, now.volume + volume)
+        self.last = price
+
+    def remember(self, minutes: Iterable[Candle]) -> None:
+        """Minutes of the past, in order; nothing is matched against them."""
+        for minute in minutes:
+            self._minutes[minute.ts_ms] = minute
+            self.last = minute.close
+
+    def candles(self, interval: str, first_ms: int, last_ms: int) -> list[Candle]:
+        """Candles that open in [first, last], the open one with them, oldest first."""
+        step = interval_ms(interval)
+        begin, end = floor_ts(first_ms + step - 1, step), floor_ts(last_ms, step)
+        found: list[Candle] = []
+        for ts in range(begin, end + step, MINUTE_MS):
+            minute = self._minutes.get(ts)
+            if minute is None:
+                continue
+            slot = floor_ts(ts, step)
+            if found and found[-1].ts_ms == slot:
+                one = found[-1]
+                high, low = max(one.high, minute.high), min(one.low, minute.low)
+                found[-1] = Candle(slot, one.open, high, low, minute.close, one.volume + minute.volume)
+            else:
+                found.append(minute._replace(ts_ms=slot))
+        return found
