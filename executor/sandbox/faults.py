@@ -53,8 +53,8 @@ class Fault:
 class Faults:
     """Rules of what goes wrong. clock : the market's, epoch ms.
 
-    Single events are asked for with `befall`, lasting ones with `lasts`. Socket drops and expired tokens happen when
-    they are added: whoever serves sockets is in `on_moment`.
+    Single events are asked for with `request` and `trigger`, lasting ones with `lasting`. Socket drops and expired
+    tokens happen when they are added: whoever serves sockets is in `on_moment`, and hears of `down` too.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
@@ -73,6 +73,9 @@ class Faults:
             fault.until_ms = self._clock() + fault.secs * 1000 if fault.secs else math.inf
             self.log.note(self._clock(), fault.kind)
         self._rules.append(fault)
+        if fault.kind == "down":
+            for tell in self.on_moment:
+                tell(fault)
 
     def clear(self, kind: str = "") -> None:
         """No rule any more, or none of that kind."""
