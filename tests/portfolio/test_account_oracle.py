@@ -63,13 +63,14 @@ def test_the_account_does_what_the_text_says(chunk: int) -> None:
     seen: Counter[str] = Counter()
     for number in range(PER_CHUNK):
         seen += compare(random_account(1_000_000 * (chunk + 1) + number))
-    # A leg that is off proposes nothing, none of these accounts is ruined, and nobody acts on them by hand.
+    # A leg that is off proposes nothing, none of these accounts is ruined, and neither people nor venues act on them.
     wanted = {one.name for one in (*Reason, *ExitReason, *SignalEnd)} - {
         "OFF",
         "NO_EQUITY",
         "BY_HAND",
         "STALE",
         "UNANSWERED",
+        "VENUE",
         "MANUAL",
     }
     assert wanted - set(seen) == set()

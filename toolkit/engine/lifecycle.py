@@ -109,7 +109,8 @@ def opened(state: LegState, t: int, price: float, qty: float, fee: float, tick: 
 @inlined
 def open_trade(state: LegState, bar: Bar, costs: CostRates) -> Trade:
     """The trade that the pending entry becomes: a market order at the open, slippage against it, taker fee."""
-    price = bar.open * (1.0 + state.side * costs.slippage)
+    side = state.side
+    price = bar.open * (1.0 + side * costs.slippage)
     return opened(state, bar.t, price, state.signal.qty, state.signal.qty * price * costs.taker, costs.tick)
 
 
