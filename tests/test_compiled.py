@@ -1,9 +1,11 @@
 """How the toolkit's functions are compiled."""
 
 import importlib
+import os
 import pkgutil
 import re
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from numba.core.dispatcher import Dispatcher
 import toolkit
 from toolkit import kernel_cache
 from toolkit.compiled import borrowing, kernel
+from toolkit.kernel_cache import KEPT_FOLDERS, KEPT_SECS
 from toolkit.types import FloatArray
 
 
@@ -70,3 +73,27 @@ def test_rooms_left_out_of_the_hash_compile_nothing_and_no_kernel_imports_them()
         elif compiles.search(text) and file.name != "kernel_cache.py":
             assert not uses.search(text), file
     assert seen > 20
+
+
+def test_folders_of_compiled_code_are_forgotten_after_a_week_but_for_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_CACHE_DIR", str(tmp_path))
+    old = [tmp_path / f"strategies-{k}" for k in range(KEPT_FOLDERS + 3)]
+    for k, folder in enumerate([*old, tmp_path / "toolkit-0"]):
+        folder.mkdir()
+        age = KEPT_SECS + 100 - k if k < KEPT_FOLDERS else 10
+        os.utime(folder, (time.time() - age,) * 2)
+    source = tmp_path / "one.py"
+    source.write_text("x = 1")
+    made = kernel_cache.folder_of("strategies", [source])
+    found = sorted(tmp_path.glob("strategies-*"))
+    # Four are newer than a week, and with the oldest of the others gone eight are left.
+    assert made in found and set(old[KEPT_FOLDERS:]) <= set(found)
+    assert len(found) == KEPT_FOLDERS and not old[0].exists()
+    assert (tmp_path / "toolkit-0").exists()
+    for folder in found:
+        os.utime(folder)
+    source.write_text("x = 2")
+    kernel_cache.folder_of("strategies", [source])
+    assert len(sorted(tmp_path.glob("strategies-*"))) == KEPT_FOLDERS + 1

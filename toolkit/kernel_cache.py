@@ -11,14 +11,15 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-# How many folders of a kind are kept; older ones are deleted when a new one is made.
-KEPT_FOLDERS = 8
+# When a new folder is made, those of its kind that were not used for so long are deleted; the newest stay anyway.
+KEPT_FOLDERS, KEPT_SECS = 8, 7 * 86_400
 # Rooms whose sources no compiled code comes from, and which no kernel imports.
 WITHOUT_KERNELS = ("cli", "models")
 _TOOLKIT = Path(__file__).parent
@@ -74,7 +75,7 @@ def toolkit_dir() -> Path:
 
 
 def folder_of(kind: str, files: Iterable[Path]) -> Path:
-    """Folder of the compiled code that comes from these sources; of each kind the newest are kept."""
+    """Folder of the compiled code that comes from these sources; of each kind the newest, and those of a week, are kept."""
     return _used(cache_root() / f"{kind}-{source_hash(files)}")
 
 
@@ -113,5 +114,7 @@ def _used(folder: Path) -> Path:
             kind = folder.name.partition("-")[0]
             kept = sorted(folder.parent.glob(f"{kind}-*"), key=lambda f: f.stat().st_mtime, reverse=True)
             for old in kept[KEPT_FOLDERS:]:
-                shutil.rmtree(old, ignore_errors=True)
+                # Another process may be using it: deployed versions and tests make many.
+                if time.time() - old.stat().st_mtime > KEPT_SECS:
+                    shutil.rmtree(old, ignore_errors=True)
     return folder
