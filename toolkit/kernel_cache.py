@@ -75,7 +75,7 @@ def toolkit_dir() -> Path:
 
 
 def folder_of(kind: str, files: Iterable[Path]) -> Path:
-    """Folder of the compiled code that comes from these sources; of each kind the newest, and those of a week, are kept."""
+    """Folder of the compiled code that comes from these sources; the newest of a kind and those of a week are kept."""
     return _used(cache_root() / f"{kind}-{source_hash(files)}")
 
 
