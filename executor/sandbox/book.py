@@ -276,9 +276,13 @@ class Venue:
                 _, number, symbol, point, rest = heapq.heappop(self._script)
                 self._walk(symbol, point)
                 self._queue(number, symbol, rest)
-            for flush in self.flushes:
-                await flush()
+            await self._flush()
         self._at = None
+        await self._flush()
+
+    async def _flush(self) -> None:
+        for flush in self.flushes:
+            await flush()
 
     def _next_due(self) -> float:
         expiries = (trigger.expires_ms for trigger in self._waiting.values() if trigger.expires_ms)

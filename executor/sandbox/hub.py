@@ -14,7 +14,9 @@ Frame = dict[str, Any]
 
 
 class Talker(Protocol):
-    """One socket's conversation."""
+    """One socket's conversation. is_over : there is none; the venue closes the socket after its greeting."""
+
+    is_over: bool
 
     def greeting(self) -> Frame | None:
         """The first thing said."""
@@ -49,6 +51,11 @@ class Line:
                     await self._socket.send_str(text)
             finally:
                 self._queue.task_done()
+
+    def close(self) -> None:
+        """End it once what was written is sent; the client is not asked to agree."""
+        if self._transport is not None:
+            self._transport.close()
 
     def abort(self) -> None:
         """Break it, without a farewell."""
@@ -107,6 +114,9 @@ class Hub:
             greeting = talk.greeting()
             if greeting is not None:
                 line.put(greeting)
+            if talk.is_over:
+                await line.flush()
+                line.close()
             await self._listen(socket, line)
         except (ConnectionError, asyncio.CancelledError):
             pass

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from executor.sandbox.holdings import Holdings
 from executor.sandbox.records import Fill, Listing, NewOrder, RefusalError, VenueOrder
+from executor.sandbox.steps import floor_to, is_multiple
 from executor.sandbox.wallet import Wallet
 
 _DIGITS = 12
@@ -62,11 +63,11 @@ class Matching:
             raise RefusalError(listing.status, f"{new.symbol} is {listing.status}")
         if not new.qty > 0:
             raise RefusalError("qty", f"the amount must be above 0, was {new.qty:g}")
-        if not _is_multiple(new.qty, listing.lot):
+        if not is_multiple(new.qty, listing.lot):
             raise RefusalError("lot", f"the amount must be a multiple of {listing.lot:g}, was {new.qty:g}")
         if new.qty < listing.min_qty * (1.0 - 1e-9):
             raise RefusalError("min_qty", f"the amount must be {listing.min_qty:g} or more, was {new.qty:g}")
-        if new.type == "limit" and not (new.price > 0 and _is_multiple(new.price, listing.tick)):
+        if new.type == "limit" and not (new.price > 0 and is_multiple(new.price, listing.tick)):
             raise RefusalError("tick", f"the price must be a multiple of {listing.tick:g}, was {new.price:g}")
         price = new.price if new.type == "limit" else self._last(new.symbol)
         if not price:
@@ -141,7 +142,7 @@ class Matching:
         for order in self.open_orders(symbol):
             is_reached = order.price >= price if order.side == "buy" else order.price <= price
             if is_reached and volume > 0:
-                qty = min(order.left, _floor(volume, self._listings[symbol].lot))
+                qty = min(order.left, floor_to(volume, self._listings[symbol].lot))
                 volume -= qty
                 self._fill(order, qty, order.price, taker=False)
 
@@ -249,12 +250,3 @@ def _new(order: VenueOrder, price: float, qty: float) -> NewOrder:
         order.symbol, order.side, order.type, qty, price, order.client_id, order.tif, order.reduce_only,
         order.position_side,
     )  # fmt: skip
-
-
-def _is_multiple(value: float, step: float) -> bool:
-    steps = value / step
-    return abs(steps - round(steps)) < 1e-6
-
-
-def _floor(value: float, step: float) -> float:
-    return value if math.isinf(value) else round(math.floor(value / step + 1e-9) * step, _DIGITS)

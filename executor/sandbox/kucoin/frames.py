@@ -353,13 +353,13 @@ def key_row(key: str, permission: str) -> Frame:
     }
 
 
-def bullet(token: str, endpoint: str) -> Frame:
+def bullet(token: str, endpoint: str, ping_ms: int) -> Frame:
     """A websocket address. Source: https://www.kucoin.com/docs-new/websocket-api/base-info/get-private-token-spot-margin"""
     server = {
         "endpoint": endpoint,
         "encrypt": False,
         "protocol": "websocket",
-        "pingInterval": 18_000,
+        "pingInterval": ping_ms,
         "pingTimeout": 10_000,
     }
     return {"token": token, "instanceServers": [server]}

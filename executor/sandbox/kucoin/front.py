@@ -23,16 +23,16 @@ _STOP_NEWS = {"open": "open", "fired": "triggered", "failed": "triggered", "canc
 class KucoinFront(Front):
     """Spot markets of `venue`, one key. Fault `expired_token` ends all websocket tokens that were given out so far.
 
-    Swaps of the venue are not shown. See `Front` for the other parameters.
+    Swaps of the venue are not shown. ping_ms : how often clients are asked to ping. See `Front` for the others.
     """
 
     def __init__(
         self, venue: Venue, faults: Faults, key: ApiKey, *, wall: Callable[[], int] | None = None, port: int = 0,
-        move_clock: Callable[[int], None] | None = None,
+        move_clock: Callable[[int], None] | None = None, ping_ms: int = 18_000,
     ) -> None:  # fmt: skip
         super().__init__(venue, faults, wall=wall, port=port, move_clock=move_clock)
-        self._key, self._tokens = key, Tokens()
-        self._rest = Rest(venue, key, self._tokens, self.wall_ms, lambda: f"ws://{self.host}/endpoint")
+        self._key, self._tokens, self._ping_ms = key, Tokens(), ping_ms
+        self._rest = Rest(venue, key, self._tokens, self.wall_ms, self._server)
         faults.on_moment.append(self._expire)
 
     def answer(self, request: Request) -> Answer:
@@ -115,13 +115,18 @@ class KucoinFront(Front):
                 is_said = True
         return is_said
 
+    def _server(self) -> tuple[str, int]:
+        return f"ws://{self.host}/endpoint", self._ping_ms
+
     def _expire(self, fault: Fault) -> None:
         if fault.kind == "expired_token":
             self._tokens.expire()
 
 
 class _Closed:
-    """A socket whose token has expired: it is told so and hears nothing."""
+    """A socket whose token has expired: it is told so and closed."""
+
+    is_over = True
 
     def __init__(self, connect_id: str) -> None:
         self._connect_id = connect_id
@@ -130,4 +135,4 @@ class _Closed:
         return news.error(self._connect_id, 401, "token is expired")
 
     def answer(self, said: news.Frame) -> list[news.Frame]:
-        return [news.error(str(said.get("id", "")), 401, "token is expired")]
+        return []

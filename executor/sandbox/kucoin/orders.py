@@ -1,6 +1,5 @@
 """KuCoin's spot order routes on the venue's core: high-frequency orders and stop orders."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from executor.sandbox.kucoin.errors import (
     Word,
 )
 from executor.sandbox.kucoin.frames import Frame, fill_row, order_row, page, placed, stop_row, synced
+from executor.sandbox.steps import floor_to
 
 _T = TypeVar("_T")
 # A `FOK` is matched as an `IOC`: what is not filled at once is cancelled.
@@ -144,7 +144,7 @@ class Orders:
         if qty is None:
             if cost is None:
                 raise KucoinError(BAD_PARAMETER)
-            qty = round(math.floor(cost / self._venue.last_price(listing.symbol) / listing.lot) * listing.lot, 12)
+            qty = floor_to(cost / self._venue.last_price(listing.symbol), listing.lot)
         tif = _TIFS.get(str(asked.values.get("timeInForce") or "GTC"))
         if tif is None:
             raise KucoinError(BAD_PARAMETER)

@@ -29,13 +29,18 @@ class Rest:
 
     Parameters
     ----------
-    wall_ms : the venue's clock for stamps. endpoint : of its websockets, asked for with each token.
+    wall_ms : the venue's clock for stamps. server : address and ping interval (ms) of its websockets.
     """
 
     def __init__(
-        self, venue: Venue, key: ApiKey, tokens: Tokens, wall_ms: Callable[[], int], endpoint: Callable[[], str]
+        self,
+        venue: Venue,
+        key: ApiKey,
+        tokens: Tokens,
+        wall_ms: Callable[[], int],
+        server: Callable[[], tuple[str, int]],
     ) -> None:
-        self._venue, self._key, self._tokens, self._wall_ms, self._endpoint = venue, key, tokens, wall_ms, endpoint
+        self._venue, self._key, self._tokens, self._wall_ms, self._server = venue, key, tokens, wall_ms, server
         self.markets, orders, account = Markets(venue), Orders(venue), Account(venue)
         self._routes = [
             *_public(self.markets),
@@ -77,7 +82,7 @@ class Rest:
             raise KucoinError(DENIED)
 
     def _bullet(self, *, private: bool) -> object:
-        return bullet(self._tokens.make(private=private), self._endpoint())
+        return bullet(self._tokens.make(private=private), *self._server())
 
 
 def too_many(pause_secs: float) -> Answer:

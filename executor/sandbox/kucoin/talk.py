@@ -58,6 +58,7 @@ class Talk:
     def __init__(self, names: frozenset[str], connect_id: str, wall_ms: Callable[[], int], *, private: bool) -> None:
         self._names, self._connect_id, self._wall_ms, self._private = names, connect_id, wall_ms, private
         self.topics: set[str] = set()
+        self.is_over = False
 
     def greeting(self) -> Frame:
         return welcome(self._connect_id)
