@@ -44,6 +44,7 @@ class Venue:
     Parameters
     ----------
     balances : money by currency. clock : the market's time, epoch ms.
+    swap_balances : of an account of its own for swaps; without it swaps are traded from the same purse.
     hedge : swaps hold a long and a short position each. locks_triggers : a waiting sell binds the base currency.
 
     Attributes
@@ -55,7 +56,7 @@ class Venue:
 
     def __init__(
         self, listings: Iterable[Listing], balances: Mapping[str, float], *, clock: Callable[[], int],
-        hedge: bool = False, locks_triggers: bool = False,
+        hedge: bool = False, locks_triggers: bool = False, swap_balances: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
         self.listings = {listing.symbol: listing for listing in listings}
         self.log = Log()
@@ -65,10 +66,15 @@ class Venue:
         self._clock, self._locks_triggers = clock, locks_triggers
         self._at: int | None = None
         self._tapes = {symbol: Tape() for symbol in self.listings}
-        self._wallet = Wallet(balances, lambda moved: self._tell("balance", "", "", moved))
-        self._holdings = Holdings(self._wallet, lambda held: self._tell("position", "", held.symbol, held), hedge=hedge)
+        self._wallet = Wallet(balances, lambda moved: self._tell("balance", "spot", "", moved))
+        self._swap_wallet = self._wallet
+        if swap_balances is not None:
+            self._swap_wallet = Wallet(swap_balances, lambda moved: self._tell("balance", "swap", "", moved))
+        self._holdings = Holdings(
+            self._swap_wallet, lambda held: self._tell("position", "", held.symbol, held), hedge=hedge
+        )
         self._matching = Matching(
-            self.listings, self._wallet, self._holdings, self._order_news, self.now, self.last_price
+            self.listings, self._wallet_of, self._holdings, self._order_news, self.now, self.last_price
         )
         self._triggers: dict[str, Trigger] = {}
         self._waiting: dict[str, Trigger] = {}
@@ -174,8 +180,13 @@ class Venue:
 
     # The account.
 
-    def balances(self) -> dict[str, Money]:
-        return self._wallet.all()
+    def balances(self, market: str = "spot") -> dict[str, Money]:
+        """market : "spot" or "swap", where they are apart."""
+        return self._wallet_of(market).all()
+
+    def held_for(self, market: str, owner: str) -> float:
+        """Money bound for owners whose name begins so, such as "position"."""
+        return self._wallet_of(market).held_for(owner)
 
     def positions(self) -> list[Position]:
         return self._holdings.all()
@@ -184,18 +195,27 @@ class Venue:
         """side : "both", or "long" or "short" in hedge mode."""
         return replace(self._holdings.of(symbol, side))
 
-    def booked(self, currency: str = "", since_ms: int = 0) -> list[Booked]:
+    def booked(self, currency: str = "", since_ms: int = 0, market: str = "spot") -> list[Booked]:
         """The account's book, oldest first."""
-        return [row for row in self._wallet.book if currency in ("", row.currency) and row.ts_ms >= since_ms]
+        book = self._wallet_of(market).book
+        return [row for row in book if currency in ("", row.currency) and row.ts_ms >= since_ms]
 
-    def deposit(self, currency: str, amount: float) -> None:
-        self._wallet.change(currency, amount, "deposit", "", self.now())
+    def deposit(self, currency: str, amount: float, market: str = "spot") -> None:
+        self._wallet_of(market).change(currency, amount, "deposit", "", self.now())
 
-    def withdraw(self, currency: str, amount: float) -> None:
+    def withdraw(self, currency: str, amount: float, market: str = "spot") -> None:
         """Raises RefusalError : `funds`."""
-        if amount > self._wallet.money(currency).free:
+        if amount > self._wallet_of(market).money(currency).free:
             raise RefusalError("funds", f"there are not {amount:g} {currency} free")
-        self._wallet.change(currency, -amount, "withdraw", "", self.now())
+        self._wallet_of(market).change(currency, -amount, "withdraw", "", self.now())
+
+    def _wallet_of(self, market: str) -> Wallet:
+        return self._swap_wallet if market == "swap" else self._wallet
+
+    @property
+    def is_apart(self) -> bool:
+        """Swaps have an account of their own."""
+        return self._swap_wallet is not self._wallet
 
     @property
     def hedge(self) -> bool:
@@ -265,6 +285,10 @@ class Venue:
     def funding(self, symbol: str, rate: float) -> None:
         """The rate of the stamps to come."""
         self._rates[symbol] = rate
+
+    def rate(self, symbol: str) -> float:
+        """Funding of the next stamp."""
+        return self._rates.get(symbol, 0.0)
 
     async def advance(self, now_ms: int) -> None:
         """Apply everything that is due up to then, in the order of time."""

@@ -21,20 +21,21 @@ class Matching:
 
     Parameters
     ----------
-    listings : by symbol; replaced where a market's status changes.
+    listings : by symbol; replaced where a market's status changes. wallet_of : the money for "spot" or "swap".
     told : called with "put", "update", "rest" or "finish" and a copy of the order, or "fill" and a fill.
     now, last : the venue's time, epoch ms, and the last price of a symbol, 0 before the first trade.
 
     Market orders are filled at the last price, worse by half of `spread_bps`; `depth` by symbol says how much of an
     order is filled at once: the rest of a limit stays, that of a market or IOC order is cancelled. A limit that rests
-    is filled at its own price once the market trades there or through it.
+    is filled at its own price once the market trades there or through it. A third currency pays a fee at one for one
+    with the quote currency.
     """
 
     def __init__(
-        self, listings: dict[str, Listing], wallet: Wallet, holdings: Holdings, told: Told,
+        self, listings: dict[str, Listing], wallet_of: Callable[[str], Wallet], holdings: Holdings, told: Told,
         now: Callable[[], int], last: Callable[[str], float],
     ) -> None:  # fmt: skip
-        self._listings, self._wallet, self._holdings, self._told = listings, wallet, holdings, told
+        self._listings, self._wallet_of, self._holdings, self._told = listings, wallet_of, holdings, told
         self._now, self._last = now, last
         self.orders: dict[str, VenueOrder] = {}
         self._open: dict[str, VenueOrder] = {}
@@ -165,7 +166,8 @@ class Matching:
         else:
             fee = listing.taker if listing.fee_in == "quote" else 0.0
             currency, amount = listing.quote, order.left * price * (1.0 + fee)
-        (self._wallet.hold if checked else self._wallet.bind)(order.id, currency, amount)
+        wallet = self._wallet_of(listing.market)
+        (wallet.hold if checked else wallet.bind)(order.id, currency, amount)
 
     def _fill(self, order: VenueOrder, qty: float, price: float, *, taker: bool) -> None:
         listing, now = self._listings[order.symbol], self._now()
@@ -197,21 +199,21 @@ class Matching:
     ) -> tuple[str, float]:
         """Move the money; the fee's currency and amount."""
         now, rate, symbol = self._now(), listing.taker if taker else listing.maker, order.symbol
-        money = qty * listing.contract_size * price
+        money, wallet = qty * listing.contract_size * price, self._wallet_of(listing.market)
         if listing.market == "swap":
             self._holdings.fill(order, qty, price, listing, now)
             currency, fee = listing.quote, round(money * rate, _DIGITS)
         else:
             sign = 1.0 if order.side == "buy" else -1.0
-            self._wallet.change(listing.quote, -sign * money, "trade", symbol, now)
-            self._wallet.change(listing.base, sign * qty, "trade", symbol, now)
+            wallet.change(listing.quote, -sign * money, "trade", symbol, now)
+            wallet.change(listing.base, sign * qty, "trade", symbol, now)
             currency, fee = self._spot_fee(order.side, qty, money, rate, listing)
-        self._wallet.change(currency, -fee, "fee", symbol, now)
+        wallet.change(currency, -fee, "fee", symbol, now)
         return currency, fee
 
     def _spot_fee(self, side: str, qty: float, money: float, rate: float, listing: Listing) -> tuple[str, float]:
         third = listing.fee_in
-        if third not in ("base", "quote") and self._wallet.money(third).free >= money * rate:
+        if third not in ("base", "quote") and self._wallet_of("spot").money(third).free >= money * rate:
             return third, round(money * rate, _DIGITS)
         if side == "buy" and third != "quote":
             return listing.base, round(qty * rate, _DIGITS)
@@ -220,7 +222,7 @@ class Matching:
     def _finish(self, order: VenueOrder, status: str, reason: str) -> None:
         order.status, order.reason, order.updated_ms = status, reason, self._now()
         self._open.pop(order.id, None)
-        self._wallet.release(order.id)
+        self._wallet_of(self._listings[order.symbol].market).release(order.id)
         self._told("finish", _copy(order))
         self._drop_reducers(order)
 

@@ -200,8 +200,9 @@ class Event(NamedTuple):
     """Something changed; `item` is a copy.
 
     kind : of the item: "order", "trigger", "fill", "balance", "position" or "price".
+    symbol : "" for money.
     verb : of an order "put" (taken, before it is matched), "update" (filled in part or amended), "rest" (stays in the
-        book after it was put) or "finish"; of a trigger "put" or "finish".
+        book after it was put) or "finish"; of a trigger "put" or "finish"; of money its account, "spot" or "swap".
     """
 
     kind: str

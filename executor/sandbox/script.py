@@ -9,7 +9,8 @@ from executor.sandbox.tape import Candle
 class Point(NamedTuple):
     """The market trades at this price then.
 
-    volume : base units, of which orders that rest can have part. is_jump : nothing was traded on the way there.
+    volume : in the market's amounts (contracts on a swap), of which orders that rest can have part.
+    is_jump : nothing was traded on the way there.
     """
 
     ts_ms: int

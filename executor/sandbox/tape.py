@@ -7,7 +7,7 @@ from toolkit.bars.intervals import MINUTE_MS, floor_ts, interval_ms
 
 
 class Candle(NamedTuple):
-    """ts_ms : its open time. volume : base units."""
+    """ts_ms : its open time. volume : in the market's amounts: base units, contracts on a swap."""
 
     ts_ms: int
     open: float

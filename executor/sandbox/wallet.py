@@ -26,6 +26,10 @@ class Wallet:
     def all(self) -> dict[str, Money]:
         return {currency: self.money(currency) for currency in sorted(self._total)}
 
+    def held_for(self, owner: str) -> float:
+        """Bound for owners whose name begins so, whatever the currency."""
+        return round(sum(amount for name, (_, amount) in self._holds.items() if name.startswith(owner)), _DIGITS)
+
     def hold(self, owner: str, currency: str, amount: float) -> None:
         """Bind this much for the owner, in place of what it had bound.
 

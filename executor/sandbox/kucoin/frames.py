@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from executor.sandbox.book import Booked, Fill, Listing, Trigger, VenueOrder
+from executor.sandbox.steps import plain
 
 Frame = dict[str, Any]
 
@@ -21,11 +22,6 @@ _NANOS = 1_000_000
 def market_id(symbol: str) -> str:
     """`BTC/USDT` as KuCoin writes it, `BTC-USDT`."""
     return symbol.replace("/", "-")
-
-
-def plain(value: float) -> str:
-    """Without exponent and without the dust of binary fractions."""
-    return format(Decimal(repr(round(value, 12))).normalize(), "f")
 
 
 def nanos(ms: int) -> int:

@@ -13,10 +13,10 @@ from executor.sandbox.kucoin.frames import (
     candle_row,
     market_id,
     nanos,
-    plain,
     stop_kind,
 )
 from executor.sandbox.records import Moved
+from executor.sandbox.steps import plain
 
 Frame = dict[str, Any]
 
