@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from executor.backoff import Backoff
 from executor.backups import Backups
@@ -80,12 +80,42 @@ def _asking(config: ExecutorConfig) -> OpenModel:
     return over_http(ModelClient(config.model_url, token, deadline_secs=config.model_deadline_secs))
 
 
+class Live(Protocol):
+    """An engine whose orders a venue fills, with what connects the two."""
+
+    engine: Engine
+
+    async def open(self) -> None:
+        """Connect and reconcile; VenueError where that is to be tried again."""
+        ...
+
+    async def news(self) -> None:
+        """Until the venue reports something."""
+        ...
+
+    def take(self) -> None:
+        """Let the engine apply what was reported; raises what went wrong in the background."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for what is under way, as long as that is reasonable, and disconnect."""
+        ...
+
+
+def make_live(config: ExecutorConfig, ledger: Ledger) -> Live:
+    """What trades at the configured venue."""
+    from executor.going_live import go_live
+
+    return go_live(config, ledger)
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a daemon is put together from. clock : epoch ms."""
 
     open_feed: OpenFeed = open_feed
     make_engine: Callable[[ExecutorConfig, Ledger], Engine] = make_engine
+    make_live: Callable[[ExecutorConfig, Ledger], Live] = make_live
     clock: Callable[[], int] = wall_ms
 
 
@@ -154,6 +184,8 @@ class Daemon:
         self._stop = asyncio.Event()
         self._backoff = Backoff(first_secs=1.0, most_secs=60.0)
         self._fed: frozenset[Series] = frozenset()
+        self._live: Live | None = None
+        self._connected = False
 
     async def run(self, this: Session) -> None:
         """Trade, and answer meanwhile; `this` learns how it ended."""
@@ -162,7 +194,7 @@ class Daemon:
             loop.add_signal_handler(name, self._asked, name)
         self.ledger.on_commit = self._metrics.committing
         async with self._answering():
-            engine = self._parts.make_engine(self.config, self.ledger)
+            engine = self._make_engine()
             _log.info("trading %s: %d series", self.config.ledger, len(engine.series()))
             this.ended_how = "the feed ended"
             try:
@@ -170,9 +202,22 @@ class Daemon:
                     pass
             finally:
                 self._beat(STOPPING, engine.moment_ms)
+                await self._disconnect()
                 await self._backups.done()
         if self._stop.is_set():
             this.ended_how = "stopped"
+
+    def _make_engine(self) -> Engine:
+        if self.config.mode != "live":
+            return self._parts.make_engine(self.config, self.ledger)
+        self._live = self._parts.make_live(self.config, self.ledger)
+        return self._live.engine
+
+    async def _disconnect(self) -> None:
+        if self._live is not None:
+            await self._live.close()
+            if self._connected:
+                self._live.take()
 
     @asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:
@@ -210,6 +255,9 @@ class Daemon:
 
     async def _trade(self, engine: Engine) -> bool:
         """Trade on one feed; whether another is to be opened, since there are series that it does not have."""
+        if self._live is not None:
+            await self._live.open()
+            self._connected = True
         starts = {series: engine.next_ts(series) for series in engine.series()}
         self._fed = frozenset(starts)
         feed = self._parts.open_feed(self.config, starts, engine.moment_ms)
@@ -265,12 +313,17 @@ class Daemon:
                 await asyncio.gather(waiting, return_exceptions=True)
 
     async def _until(self, tasks: Collection["asyncio.Future[Any]"]) -> None:
-        """Wait for one of them, for a stop, or for a second."""
-        stopping = asyncio.create_task(self._stop.wait())
+        """Wait for one of them, for a stop, for news of a venue, which are applied, or for a second."""
+        own: set[asyncio.Task[Any]] = {asyncio.create_task(self._stop.wait())}
+        if self._live is not None and self._connected:
+            own.add(asyncio.create_task(self._live.news()))
         try:
-            await asyncio.wait({*tasks, stopping}, timeout=_IDLE_SECS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*tasks, *own}, timeout=_IDLE_SECS, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
+            for one in own:
+                one.cancel()
+        if self._live is not None and self._connected:
+            self._live.take()
 
     def _decide(self, engine: Engine, event: BarEvent) -> None:
         began, before = time.perf_counter(), self._metrics.committed_secs

@@ -1,0 +1,155 @@
+"""An engine at a venue: gateway, broker and engine put together, checked, and kept reconciled."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from executor.broker.live import LiveBroker
+from executor.broker.venue import Capabilities, Rules, UnreachableVenueError
+from executor.engine.engine import Engine
+from executor.engine.live import LiveEngine
+from toolkit.errors import InputError, VenueError
+from toolkit.portfolio.limits import Instrument
+
+_log = logging.getLogger(__name__)
+# After a stop was asked for: how long requests that are under way may take.
+_SETTLE_SECS = 15.0
+
+Look = Callable[[str], Awaitable[None]]
+"""Compares the venue with the ledger, for a cause, and does what follows."""
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is done around trading.
+
+    permit : raises where the account or its key must not be traded. look : reconciles. look_secs : how often.
+    """
+
+    permit: Callable[[], Awaitable[None]]
+    look: Look
+    look_secs: float = 300.0
+
+
+class Trading:
+    """`executor.daemon.Live`: connects, reconciles, trades, and goes on where a connection was lost."""
+
+    def __init__(self, engine: LiveEngine, broker: LiveBroker, checks: Checks) -> None:
+        self.engine: Engine = engine
+        self._live, self._broker, self._checks = engine, broker, checks
+        self._open: frozenset[str] = frozenset()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._doubts: dict[str, str] = {}
+        self._doubted = asyncio.Event()
+        broker.on_doubt = self._doubt
+
+    async def open(self) -> None:
+        """Connect for every symbol that is traded; nothing where that is done.
+
+        Raises
+        ------
+        VenueError : the venue does not answer; it is to be tried again. InputError : it must not be traded so.
+        """
+        symbols = frozenset(series.symbol for series in self.engine.account.series)
+        if symbols <= self._open:
+            return
+        await self._end()
+        try:
+            await self._broker.open(sorted(symbols | self._open))
+            await self._checks.permit()
+            check_rules(self.engine.account.terms.instruments, sorted(symbols), self._broker)
+            await self._checks.look("start")
+        except UnreachableVenueError as error:
+            raise VenueError(str(error)) from error
+        self._open |= symbols
+        self.take_now()
+        self._tasks = [asyncio.create_task(self._broker.run()), asyncio.create_task(self._look_again())]
+
+    async def news(self) -> None:
+        waits = {asyncio.ensure_future(self._broker.news.wait()), *self._tasks}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits.difference(self._tasks):
+                one.cancel()
+
+    def take(self) -> None:
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+        self.take_now()
+
+    def take_now(self) -> None:
+        """Let the engine apply what the broker reports."""
+        self._live.on_reports()
+
+    async def close(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._broker.settle(), _SETTLE_SECS)
+        self.take_now()
+        await self._end()
+        await self._broker.close()
+
+    async def _end(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _doubt(self, symbol: str, why: str) -> None:
+        self._doubts[symbol] = why
+        self._doubted.set()
+
+    async def _look_again(self) -> None:
+        """Reconcile every so often, and soon where something gave cause."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._doubted.wait(), self._checks.look_secs)
+            cause = "; ".join(f"{symbol}: {why}" for symbol, why in self._doubts.items()) or "the clock"
+            self._doubts.clear()
+            self._doubted.clear()
+            began = time.monotonic()
+            try:
+                await self._checks.look(cause)
+            except UnreachableVenueError as error:
+                _log.warning("not reconciled: %s", error)
+            else:
+                _log.info("reconciled in %.2f s (%s)", time.monotonic() - began, cause)
+
+
+def check_rules(instruments: Mapping[str, Instrument], symbols: Iterable[str], broker: LiveBroker) -> None:
+    """The deployment's lot rules are the venue's: what was sized by others would be traded in other sizes.
+
+    Raises
+    ------
+    InputError : one differs; it names the first, and how to freeze the venue's in a deployment.
+    """
+    gateway = broker.gateway
+    for symbol in symbols:
+        mine, rules, can = instruments.get(symbol), gateway.rules(symbol), gateway.capabilities(symbol)
+        remedy = f"freeze the venue's: executor venues {broker.name} --symbols {symbol} --toml, then deploy anew"
+        if mine is None:
+            raise InputError(f"the deployment has no [instruments] of {symbol}, and {broker.name} has rules; {remedy}")
+        for name, said, theirs in _differing(mine, rules, can):
+            raise InputError(
+                f"the deployment says {name} = {said} of {symbol}, {broker.name} says {theirs}; {remedy}"
+            )
+
+
+def _differing(mine: Instrument, rules: Rules, can: Capabilities) -> Iterable[tuple[str, object, object]]:
+    pairs = {
+        "lot_step": (mine.lot_step, rules.lot_step), "min_qty": (mine.min_qty, rules.min_qty),
+        "min_notional": (mine.min_notional, rules.min_notional), "tick": (mine.tick, rules.tick),
+        "market": (mine.market, can.market),
+    }  # fmt: skip
+    if can.market == "swap":
+        pairs["hedge_mode"] = (mine.hedge_mode, can.hedge)
+    for name, (said, theirs) in pairs.items():
+        if isinstance(said, float) and isinstance(theirs, float):
+            if abs(said - theirs) > 1e-9 * max(abs(said), abs(theirs)):
+                yield name, said, theirs
+        elif said != theirs:
+            yield name, said, theirs
