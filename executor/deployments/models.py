@@ -30,6 +30,7 @@ def load_models(
     for row in table.get("models", ()):
         use = ModelUse(row["name"], row["version"], row["checksum"], tuple(row["instances"]))
         place = bundle_of(use, Path(folder) / FOLDER if folder else None)
+        check_model(place)
         named |= set(use.instances)
         now = {name: before[name].model if name in before else None for name in use.instances}
         if set(now.values()) != {f"{use.name}@{use.version}"}:

@@ -13,13 +13,13 @@ Name = Annotated[str, typer.Argument(help="A library with an environment of its 
 
 
 @app.callback(invoke_without_command=True)
-def backends(context: typer.Context) -> None:
+def backends(context: typer.Context, as_json: Json = False) -> None:
     """Ways of learning that can be used here, and environments for libraries that need their own.
 
     Example: toolkit model backends
     """
     if context.invoked_subcommand is None:
-        ls(as_json=False)
+        ls(as_json=as_json)
 
 
 @app.command("ls")

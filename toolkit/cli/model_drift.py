@@ -7,6 +7,7 @@ import typer
 
 from toolkit.cli import model_options as options
 from toolkit.cli.machine import aligned, json_text
+from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from toolkit.models.drift import FeatureDrift
@@ -54,6 +55,8 @@ def drift(
     from toolkit.settings import data_dir
 
     last_ms, end_ms = None if last is None else time_ms("last", last), None if end is None else to_ms(end, "end")
+    if last_ms == 0:
+        raise InputError(f"--last must be longer than nothing, was {last}; leave it out for all since training")
     found = _candidates(source, accept_code)
     report = drift_of(
         watched(found, model or (), models, newest=newest),

@@ -23,6 +23,16 @@ def check_undue(clock: Mapping[str, Any]) -> None:
             raise InputError(f"{option} says when a model is due, and this trains now; add --due, or leave it out")
 
 
+def check_due(others: Mapping[str, Any]) -> None:
+    """An option that has no meaning with `--due` is refused, not passed over."""
+    for option, value in others.items():
+        if value:
+            raise InputError(
+                f"{option} is not for --due, which trains a recipe as it is, by its clock; leave it out, or train "
+                f"without --due"
+            )
+
+
 def train_what_is_due(
     source: str | None, recipe: str | None, clock: Clock, given: Mapping[str, Any], *, dry_run: bool, out: Path | None,
     as_json: bool,

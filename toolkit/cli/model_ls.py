@@ -43,10 +43,11 @@ def ls(
 def _row(folder: Path, *, check: bool) -> dict[str, Any]:
     """What there is to say of a bundle; of one that cannot be read, why."""
     from toolkit.errors import InputError
-    from toolkit.models.store import check_model, read_info
+    from toolkit.models.store import check_model, check_name, read_info
 
     try:
         info = check_model(folder) if check else read_info(folder)
+        check_name(info, folder.parent.name)
     except InputError as error:
         return {"name": folder.parent.name, "version": folder.name, "folder": str(folder), "problem": str(error)}
     return {

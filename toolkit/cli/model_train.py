@@ -7,7 +7,7 @@ import typer
 
 from toolkit.cli import model_options as options
 from toolkit.cli.machine import print_json
-from toolkit.cli.model_due import check_undue, train_what_is_due
+from toolkit.cli.model_due import check_due, check_undue, train_what_is_due
 from toolkit.cli.retrain import Every, Latency, Window
 from toolkit.errors import InputError
 
@@ -55,6 +55,10 @@ def train(
     Example: toolkit model train deployment.json --due --retrain-every 30trades --min-trades 100 --train-window 180d
     """
     if due:
+        check_due({
+            "--set": changes, "--seed": seed is not None, "--folds": folds, "--permutations": permutations is not None,
+            "--controls": controls is not None, "--no-prove": not prove, "--top": top, "--by": by, "--resume": resume,
+        })  # fmt: skip
         clock = (retrain_every, min_trades, train_window, train_latency)
         asked = {
             "strategies": strategies, "per": per, "start": start, "at": end, "models": models, "db": db, "jobs": jobs,

@@ -11,7 +11,7 @@ from toolkit.cli.machine import print_json
 def use(
     deployment: Annotated[str, typer.Argument(help="deployment.json, the id of a kept deployment, or latest.")],
     models: Annotated[list[str], typer.Argument(help="Models: NAME (the newest version) or NAME@VERSION.")],
-    out: Annotated[Path, typer.Option(help="File of the next deployment.")] = Path("deployment.json"),
+    out: Annotated[Path, typer.Option(help="File of the next deployment.")] = Path("judged.json"),
     accept_code: Annotated[
         bool, typer.Option("--accept-code", help="Also a deployment whose strategies' code has changed.")
     ] = False,

@@ -43,6 +43,11 @@ def use_models(deployment: "Deployment", models: Iterable[str | Path], root: Pat
         mine = mine or [name for name, strategy in strategies.items() if info.name == strategy and name not in judged]
         if info.name == "pooled" and not mine:
             mine = [name for name in strategies if name not in judged]
+        fits = {name for name, strategy in strategies.items() if name in learned or info.name in (strategy, "pooled")}
+        if not mine and fits & judged:
+            raise InputError(
+                f"model {info.id} would judge what another of the named models judges already; name one of them"
+            )
         if not mine:
             raise InputError(
                 f"model {info.id} judges no instance of deployment {deployment.id}: it was learned from others; name a "
@@ -50,6 +55,8 @@ def use_models(deployment: "Deployment", models: Iterable[str | Path], root: Pat
             )
         judged |= set(mine)
         uses.append(ModelUse(info.name, info.version, info.checksum, tuple(mine)))
+        # Who trades the deployment finds a model by its name and version, also where a folder was named here.
+        bundle_of(uses[-1], root)
     order = "prediction" if any(info.application.method == "rank" for info in infos) else deployment.limits.entry_order
     return deployment.followed_by(models=tuple(uses), limits=replace(deployment.limits, entry_order=order))
 

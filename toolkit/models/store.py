@@ -37,6 +37,7 @@ from toolkit.settings import data_dir
 __all__ = [
     "ModelInfo",
     "check_model",
+    "check_name",
     "find_model",
     "list_models",
     "model_names",
@@ -49,6 +50,7 @@ __all__ = [
 
 MODEL = "model"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_VERSION = re.compile(r"\d{8}T\d{6}-[0-9a-f]{12}")
 # How much of a library's version must be equal where a backend's files are read: all of it for pickles, the major one
 # for LightGBM's text, whose trees are compared as they are written.
 _EXACT, _MAJOR = 3, 1
@@ -103,7 +105,9 @@ def save_model(
             seal(half, SCHEMA)
             _install(half, folder)
     except OSError as error:
-        raise RunError(f"model {name} cannot be written to {place}: {error.strerror or error}; make room") from error
+        raise RunError(
+            f"model {name} cannot be written to {place}: {error.strerror or error}; make room, or name another folder"
+        ) from error
     finally:
         if half is not None:
             shutil.rmtree(half, ignore_errors=True)
@@ -162,7 +166,20 @@ def check_model(folder: Path) -> ModelInfo:
             f"bundle {folder} was changed: its contents are not those of version {info.version}; copy it again, or "
             f"train the model again"
         )
+    if _VERSION.fullmatch(folder.name) and folder.name != info.version:
+        raise InputError(
+            f"bundle {folder} is version {info.version} under the name of another; give its folder that name"
+        )
     return info
+
+
+def check_name(info: ModelInfo, name: str) -> None:
+    """`InputError` where a bundle that the registry has under a name is another model's."""
+    if info.name != name:
+        raise InputError(
+            f"bundle {info.folder} is of model {info.name}, and not of {name}; move it below {info.name}/, or take it "
+            f"out"
+        )
 
 
 def find_model(model: str | Path, root: Path | None = None) -> Path:

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolkit.engine.types import ACCEPTED
@@ -61,7 +62,8 @@ def make_app(server: Server) -> FastAPI:
     app.add_api_route("/jobs", _jobs, methods=["GET"])
     app.add_api_route("/jobs/{job_id}", _job, methods=["GET"])
     app.add_api_route("/jobs/{job_id}", _cancel, methods=["DELETE"])
-    for kind in (InputError, BusyError, UnavailableError, HTTPException, RequestValidationError, Exception):
+    refusals = (InputError, BusyError, UnavailableError, HTTPException, RequestValidationError, ClientDisconnect)
+    for kind in (*refusals, Exception):
         app.add_exception_handler(kind, _refused)
     return app
 
@@ -176,6 +178,9 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         return JSONResponse({"error": f"`{first['loc'][-1]}`: {first['msg']}"}, 422)
+    if isinstance(error, ClientDisconnect):
+        # Nobody is left to read it.
+        return JSONResponse({"error": "the body ended before it was whole"}, 400)
     if isinstance(error, UnknownNameError):
         return JSONResponse({"error": str(error)}, 404)
     if isinstance(error, InputError):

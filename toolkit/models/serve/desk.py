@@ -48,6 +48,7 @@ class Desk:
         ------
         UnavailableError : no answer in time, it is stuck in an earlier question, or what it said is no probability.
         """
+        deadline_secs = max(0.0, deadline_secs)
         stuck = time.monotonic() - self._busy_since if self._busy_since else 0.0
         if stuck > deadline_secs:
             raise UnavailableError(

@@ -42,7 +42,8 @@ def read_question(body: bytes) -> Question:
         raise InputError(f"`model` must be a name or name@version, was {str(said['model'])[:100]}")
     rows = said["rows"] if isinstance(said["rows"], list) else [said["rows"]]
     if not 1 <= len(rows) <= MAX_ROWS:
-        raise InputError(f"`rows` must be 1 to {MAX_ROWS:,} rows, were {len(rows):,}; ask in several requests")
+        remedy = "; ask in several requests" if rows else ""
+        raise InputError(f"`rows` must be 1 to {MAX_ROWS:,} rows, were {len(rows):,}{remedy}")
     for row in rows:
         if not isinstance(row, dict):
             raise InputError(f"a row must be an object of feature values by name, was a {type(row).__name__}")

@@ -1,6 +1,7 @@
 """Running the server: its address, its signals, its end."""
 
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -85,5 +86,6 @@ def _listening(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        why = error.strerror or error
+        # asyncio's own words would name the address a second time.
+        why = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
         raise InputError(f"the server cannot listen on {host}:{port} ({why}); set another --host or --port") from None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from toolkit.errors import LockstepError, UnknownNameError
 from toolkit.models.serve.desk import Desk, UnavailableError
-from toolkit.models.store import ModelInfo, read_info, read_model, versions_of
+from toolkit.models.store import ModelInfo, check_name, read_info, read_model, versions_of
 from toolkit.models.trained import Trained
 
 KEPT_OLDER = 64
@@ -48,19 +48,24 @@ class Shelf:
 
     def refresh(self) -> None:
         """Load what is new and forget what is gone; a version that cannot be read is a problem, and the one before it
-        stays.
+        stays. Where the registry itself cannot be read, everything stays.
         """
         with self._lock:
             names = self._names()
+            if names is None:
+                return
             for name, stamp in names.items():
                 waited = time.monotonic() - self._tried.get(name, 0.0) > RETRY_SECS
                 if self._stamps.get(name) == stamp and not (name in self.problems and waited):
                     continue
                 self._stamps[name] = stamp if time.time_ns() - stamp > _SETTLED_NS else 0
                 self._load_newest(name)
-            for name in [name for name in self._newest if name not in names]:
-                self._retired.append(self._newest.pop(name))
+            for name in [name for name in self._stamps if name not in names]:
+                # One that comes back has the time that it had.
+                del self._stamps[name]
                 self.problems.pop(name, None)
+                if name in self._newest:
+                    self._retired.append(self._newest.pop(name))
 
     def loaded(self, name: str, version: str = "") -> Served | None:
         """A model that is there already; version "" = the newest."""
@@ -84,7 +89,7 @@ class Shelf:
                 there = {folder.name: folder for folder in versions_of(name, self._root)}
                 if version not in there:
                     raise UnknownNameError(f"version of model {name}", version[:100], there)
-                found = _read(there[version])
+                found = _read(there[version], name)
                 self._keep(found)
             return found
 
@@ -106,8 +111,11 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._newest)
 
-    def _names(self) -> dict[str, int]:
-        """Names that may have models, each with the moment at which a version was last added or taken away."""
+    def _names(self) -> dict[str, int] | None:
+        """Names that may have models, each with the moment at which a version was last added or taken away; None where
+        the registry cannot be read, which is a problem under its folder's name, if something was served from it.
+        """
+        self.problems.pop(str(self._root), None)
         try:
             with os.scandir(self._root) as entries:
                 return {
@@ -115,8 +123,12 @@ class Shelf:
                     for entry in entries
                     if not entry.name.startswith(".") and self._only in ("", entry.name) and entry.is_dir()
                 }
-        except OSError:
-            return {}
+        except OSError as error:
+            if self._newest or not isinstance(error, FileNotFoundError):
+                self.problems[str(self._root)] = (
+                    f"the registry {self._root} cannot be read: {error.strerror}; what was loaded is served"
+                )
+            return None
 
     def _load_newest(self, name: str) -> None:
         self._tried[name] = time.monotonic()
@@ -129,7 +141,7 @@ class Shelf:
             if there is not None and there.info.version == folder.name:
                 return
             try:
-                found = _read(folder)
+                found = _read(folder, name)
             except LockstepError as error:
                 self.problems.setdefault(name, str(error))
             except Exception as error:
@@ -148,8 +160,9 @@ class Shelf:
             self._retired.append(self._older.popitem(last=False)[1])
 
 
-def _read(folder: Path) -> Served:
+def _read(folder: Path, name: str) -> Served:
     trained, info = read_model(folder), read_info(folder)
+    check_name(info, name)
     # One that answers from a process of its own takes seconds to start; nobody's deadline is to pay for them.
     warm = getattr(trained.model, "warm", None)
     if warm is not None:
