@@ -161,7 +161,7 @@ class LiveBroker:
         trade = doing.trade(trade_id)
         if trade is None:
             return
-        name = f"hand-{word.venue_id}-{trade_id.rpartition('-')[2]}"
+        name = f"hand-{word.venue_id}-{trade_id}"
         if name not in trade.sent:
             ticket = replace(trade.ticket(Kind.EXIT, word.filled, doing.clock()), client_id=name)
             doing.desk.add(trade, ticket, f"byhand: {word.reason or f'order {word.venue_id} of the venue'}")

@@ -16,13 +16,16 @@ from executor.broker.exchange.words import (
     Row,
     client_id_of,
     fired_word,
+    names_of,
     order_word,
+    stamp,
     trade_fees,
     traded,
+    traded_order,
     trades_word,
     trigger_word,
 )
-from executor.broker.venue import Seen, Ticket, Type, Word
+from executor.broker.venue import Listed, Seen, Ticket, Type, Word
 
 # Clocks differ, and a venue stamps an order later than it was written down here.
 _BEFORE_MS = 300_000
@@ -84,6 +87,16 @@ class Finder:
         trades = [row for row in await self._trades(market, word.ts_ms) if str(row.get("order")) == word.venue_id]
         is_whole = abs(traded(trades, market) - word.filled) <= 0.5 * market.step * market.contract_size
         return replace(word, fees=trade_fees(trades)) if is_whole else word
+
+    async def traded(self, market: Market) -> Sequence[Listed]:
+        """Orders by the account's newest trades."""
+        rows, orders = await self._trades(market, None), dict[str, list[Row]]()
+        for row in sorted(rows, key=stamp):
+            orders.setdefault(str(row.get("order")), []).append(row)
+        if len(rows) >= _PAGE:
+            # The oldest one's first trades may be on the page before.
+            del orders[next(iter(orders))]
+        return [traded_order(number, fills, market) for number, fills in orders.items()]
 
     async def _find_trigger(self, ticket: Ticket, venue_id: str, market: Market) -> Word:
         row = await self._trigger(market, venue_id, ticket.client_id)
@@ -193,8 +206,7 @@ class Finder:
 
 
 def _names(row: Row) -> set[Any]:
-    info = row.get("info") or {}
-    return {info.get("text"), info.get("clientOid"), info.get("clientOrderId")}
+    return set(names_of(row))
 
 
 def _nowhere(ticket: Ticket) -> Word:

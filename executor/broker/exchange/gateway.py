@@ -166,6 +166,9 @@ class ExchangeGateway:
             found.extend(self._ears.named(listed(row, market, is_trigger=is_trigger)) for row in rows)
         return found
 
+    async def traded(self, symbol: str) -> Sequence[Listed]:
+        return await self._finder.traded(self._market(symbol))
+
     async def held(self) -> Sequence[Held]:
         return await self._account.held()
 

@@ -128,6 +128,22 @@ def trades_word(order_id: str, client_id: str, trades: Iterable[Row], market: Ma
     )
 
 
+def traded_order(number: str, trades: Iterable[Row], market: Market) -> Listed:
+    """An order of which all trades are known, and nothing else."""
+    rows = list(trades)
+    prefix = market.quirks.client_prefix
+    names = (str(name or "").removeprefix(prefix) for row in rows for name in names_of(row))
+    ours = next((name for name in names if name.startswith(OURS)), "")
+    word = trades_word(number, ours, rows, market)
+    return Listed(**vars(word), side=str(rows[0]["side"]), qty=word.filled)
+
+
+def names_of(row: Row) -> tuple[Any, ...]:
+    """Under which a trade may say the client id of its order."""
+    info = row.get("info") or {}
+    return info.get("text"), info.get("clientOid"), info.get("clientOrderId")
+
+
 def trade_fees(trades: Iterable[Row]) -> dict[str, float]:
     """Money by currency that trades cost; below 0 a rebate."""
     return _sum_fees(fee for row in trades for fee in _fees_of(row))
