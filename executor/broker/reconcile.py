@@ -83,24 +83,26 @@ def _unwanted(one: Listed, sent: Sent, ours: Ours, fresh_ms: float) -> Iterator[
 
 
 def _vanished(ours: Ours, theirs: Theirs, known: Mapping[str, Sent]) -> Iterator[Action]:
-    """Open in the ledger, and not at the venue."""
-    for one in missing(ours, theirs):
+    """Open in the ledger and not at the venue; and whatever else was looked up."""
+    gone = {one.ticket.client_id for one in missing(ours, theirs)}
+    for one in ours.placed:
         name, symbol = one.ticket.client_id, one.ticket.symbol
         sent, word = known[name], theirs.found.get(name)
-        before, what = _state(sent), f"{one.ticket.kind.value} {name} of {one.ticket.qty:g}"
-        was_unknown = sent.is_unknown
+        if word is None and name not in gone:
+            continue
+        before, was_unknown = _state(sent), sent.is_unknown and not sent.venue_id
+        what = f"{one.ticket.kind.value} {name} of {one.ticket.qty:g} is {before} in the ledger"
         if word is None:
-            yield Action(What.WAITS, symbol, f"{what} is {before} in the ledger and not listed; it is to be looked up")
+            yield Action(What.WAITS, symbol, f"{what} and not listed; it is to be looked up")
+        elif word.seen is Seen.ABSENT and was_unknown:
+            yield Action(What.WAITS, symbol, f"{what}, and the venue has none: it is under way, or never arrived")
         elif word.seen is Seen.ABSENT:
-            if was_unknown and not sent.venue_id:
-                text = f"{what} is {before} and the venue does not know it: it is under way, or never arrived"
-                yield Action(What.WAITS, symbol, text)
-            else:
-                text = f"{what} is {before} in the ledger, and the venue neither lists it nor has it in its history"
-                yield Action(What.HALT, symbol, text)
+            if name in gone:
+                yield Action(What.HALT, symbol, f"{what}, and the venue neither lists it nor has it in its history")
         elif sent.hear(_named(word, one), theirs.asked_ms):
-            text = f"{what} is {before} in the ledger and not listed; its history says {_state(sent)}"
-            kind = What.ADOPT if was_unknown else What.VANISHED
+            kind = What.VANISHED if name in gone and not was_unknown else What.ADOPT
+            listed = "not listed; " if name in gone else ""
+            text = f"{what}; {listed}its history says {_state(sent)}, which is taken over"
             yield Action(kind, symbol, text, word=_named(word, one))
 
 

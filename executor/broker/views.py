@@ -24,9 +24,9 @@ class What(StrEnum):
 
     ADOPT = "adopt"
     VANISHED = "vanished"
-    CANCEL = "cancel"
     SHORT = "short"
     HALT = "halt"
+    CANCEL = "cancel"
     WAITS = "waits"
     UNSETTLED = "unsettled"
     MORE = "more"

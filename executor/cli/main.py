@@ -21,7 +21,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-COMMANDS: tuple[str, ...] = ("control", "load", "model", "replay", "restore", "run", "status", "token", "venues")
+COMMANDS: tuple[str, ...] = (
+    "control",
+    "load",
+    "model",
+    "reconcile",
+    "replay",
+    "restore",
+    "run",
+    "status",
+    "token",
+    "venues",
+)
 
 
 @app.callback()
