@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from executor.live_config import LiveConfig, live_from
 from toolkit import settings
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.toml_file import read_toml
 
 FILE = "executor.toml"
-MODES = ("dry",)
+MODES = ("dry", "live")
+MARKETS = ("", "spot", "swap")
 FEEDS = ("stream", "poll")
 
 
@@ -27,7 +29,11 @@ class ExecutorConfig:
 
     Attributes
     ----------
-    ledger : the account's file. mode : what the ledger must be of: "dry".
+    ledger : the account's file. mode : what the ledger must be of, "dry" or "live"; said on the command line alone.
+    venue : where bars come from and live orders go, by its name in ccxt; "" = the exchange that the deployment's series
+        are of. market : "spot" or "swap": a symbol BASE/QUOTE of the deployment is the venue's of that market; "" = as
+        the deployment says. symbols : the venue's name by the deployment's, where `market` alone does not give it.
+    live : the table [live], see `executor.live_config.LiveConfig`.
     feed : "stream" (websockets, holes filled by REST) or "poll" (REST alone).
     exchange_options : settings of ccxt for the exchange, such as a proxy.
     decide_by_secs : after a close, for the bars of all series; who is later steps alone.
@@ -49,6 +55,10 @@ class ExecutorConfig:
 
     ledger: Path = field(default_factory=_default_ledger)
     mode: str = "dry"
+    venue: str = ""
+    market: str = ""
+    symbols: Mapping[str, str] = field(default_factory=dict)
+    live: LiveConfig = field(default_factory=LiveConfig)
     feed: str = "stream"
     exchange_options: Mapping[str, Any] = field(default_factory=dict)
     decide_by_secs: float = 10.0
@@ -76,6 +86,7 @@ class ExecutorConfig:
     def __post_init__(self) -> None:
         _one_of("mode", self.mode, MODES)
         _one_of("feed", self.feed, FEEDS)
+        _one_of("market", self.market, MARKETS)
         for name in ("decide_by_secs", "fill_after_secs", "notify_gap_secs"):
             _at_least(name, getattr(self, name), 0)
         if not 0 < self.model_deadline_secs <= self.max_entry_age_secs:
@@ -103,6 +114,15 @@ class ExecutorConfig:
         if self.ping_url and not (address.scheme in ("http", "https") and address.netloc):
             raise InputError(f"`ping_url` must be an http or https address, was {self.ping_url!r}; leave it out")
 
+    def venue_symbol(self, symbol: str) -> str:
+        """The venue's name of a symbol of the deployment."""
+        if symbol in self.symbols:
+            return self.symbols[symbol]
+        pair, _, settle = symbol.partition(":")
+        if self.market == "swap" and not settle:
+            return f"{pair}:{pair.partition('/')[2]}"
+        return pair if self.market == "spot" else symbol
+
     @property
     def logs(self) -> Path:
         """Where log files go."""
@@ -128,6 +148,11 @@ def load_config(file: Path | None = None, **flags: object) -> ExecutorConfig:
     table: dict[str, Any] = {}
     if file is not None or path.is_file():
         table = read_toml(path, "the configuration")
+        if table.get("mode", "dry") != "dry":
+            raise InputError(
+                f"{path}: `mode` {table['mode']!r} is not for the file, so that nobody trades money by mistake; leave "
+                f"it out and say executor run --live"
+            )
     given = {**_checked(table, path), **{name: value for name, value in flags.items() if value is not None}}
     try:
         return ExecutorConfig(**given)
@@ -154,9 +179,12 @@ def _typed(name: str, value: Any, kind: object, path: Path) -> Any:
     elif name == "notify_urls":
         if isinstance(value, list) and all(isinstance(url, str) for url in value):
             return tuple(value)
-    elif name == "exchange_options":
-        if isinstance(value, dict):
+    elif name in ("exchange_options", "symbols"):
+        if isinstance(value, dict) and (name != "symbols" or all(isinstance(one, str) for one in value.values())):
             return value
+    elif name == "live":
+        if isinstance(value, dict):
+            return live_from(value, path)
     # A bool is an int to Python, and no number to a person.
     elif kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
@@ -178,6 +206,8 @@ _SAID: dict[object, str] = {
     "model_token_file": "the path of a file",
     "notify_urls": "a list of texts, each an address of apprise",
     "exchange_options": "a table",
+    "symbols": "a table of texts",
+    "live": "a table",
 }
 
 

@@ -8,19 +8,15 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from executor.backoff import Backoff
 from executor.backups import Backups
-from executor.broker.paper import PaperBroker
 from executor.config import ExecutorConfig
 from executor.deployments.following import Following
-from executor.engine.asking import InProcess, OpenModel
-from executor.engine.engine import Engine, wall_ms
-from executor.engine.model import DeployedModels
+from executor.engine.engine import Engine
 from executor.feed.base import BarEvent, Feed, Series
 from executor.feed_signs import FeedSigns
 from executor.heartbeat import RUNNING, STARTING, STOPPING, Beat
@@ -28,95 +24,15 @@ from executor.ledger import Ledger, number
 from executor.ledger.lock import one_daemon
 from executor.logs import logging_to
 from executor.metrics import Metrics
+from executor.parts import Live, Parts
 from executor.sessions import Session, notice, session
 from executor.supervisor import SUPERVISOR
 from executor.warming import Warming
 from toolkit.errors import InputError, LockstepError, VenueError
 
-OpenFeed: TypeAlias = Callable[[ExecutorConfig, Mapping[Series, int], int], Feed]
-"""Makes a feed of (configuration, first bar of each series, moment of the last event)."""
-
 _IDLE_SECS = 1.0
 _SIGNS_SECS = 5.0
 _log = logging.getLogger(__name__)
-
-
-def open_feed(config: ExecutorConfig, starts: Mapping[Series, int], after_ms: int) -> Feed:
-    """The feed of the exchange that the series are of; `InputError` where they are of several."""
-    from executor.feed.exchange import ExchangeFeed
-
-    exchanges = sorted({series.exchange for series in starts})
-    if len(exchanges) != 1:
-        raise InputError(
-            f"the deployment trades on {' and '.join(exchanges)}, and a daemon takes its bars from one exchange; make "
-            f"a deployment and a ledger for each"
-        )
-    return ExchangeFeed(
-        exchanges[0],
-        starts,
-        stream=config.feed == "stream",
-        decide_by_ms=round(1000 * config.decide_by_secs),
-        fill_after_ms=round(1000 * config.fill_after_secs),
-        options=config.exchange_options,
-        after_ms=after_ms,
-    )
-
-
-def make_engine(config: ExecutorConfig, ledger: Ledger) -> Engine:
-    """The engine of a dry run: its orders fill on paper."""
-    model = DeployedModels(ledger, _asking(config), deadline_secs=config.model_deadline_secs)
-    return Engine(ledger, PaperBroker(), model=model, max_entry_age_ms=round(1000 * config.max_entry_age_secs))
-
-
-def _asking(config: ExecutorConfig) -> OpenModel:
-    """How models are asked; `InputError` where the server's address or token cannot be used."""
-    if not config.model_url:
-        return InProcess
-    from executor.engine.asking import over_http
-    from toolkit.models.client import ModelClient
-    from toolkit.models.serve.token import default_token_file, read_token
-
-    token = read_token(config.model_token_file or default_token_file())
-    return over_http(ModelClient(config.model_url, token, deadline_secs=config.model_deadline_secs))
-
-
-class Live(Protocol):
-    """An engine whose orders a venue fills, with what connects the two."""
-
-    engine: Engine
-
-    async def open(self) -> None:
-        """Connect and reconcile; VenueError where that is to be tried again."""
-        ...
-
-    async def news(self) -> None:
-        """Until the venue reports something."""
-        ...
-
-    def take(self) -> None:
-        """Let the engine apply what was reported; raises what went wrong in the background."""
-        ...
-
-    async def close(self) -> None:
-        """Wait for what is under way, as long as that is reasonable, and disconnect."""
-        ...
-
-
-def make_live(config: ExecutorConfig, ledger: Ledger) -> Live:
-    """What trades at the configured venue."""
-    from executor.going_live import go_live
-
-    return go_live(config, ledger)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a daemon is put together from. clock : epoch ms."""
-
-    open_feed: OpenFeed = open_feed
-    make_engine: Callable[[ExecutorConfig, Ledger], Engine] = make_engine
-    make_live: Callable[[ExecutorConfig, Ledger], Live] = make_live
-    clock: Callable[[], int] = wall_ms
 
 
 def run_daemon(config: ExecutorConfig, parts: Parts | None = None) -> None:

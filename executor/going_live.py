@@ -7,14 +7,28 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from executor.broker.live import LiveBroker
-from executor.broker.venue import Capabilities, Rules, UnreachableVenueError
+from executor.broker.breaker import DayBreaker
+from executor.broker.exchange import ExchangeGateway, SwapSettings
+from executor.broker.live import LiveBroker, LiveSettings
+from executor.broker.reconcile import Tolerance
+from executor.broker.reconciling import Reconciler
+from executor.broker.renamed import Renamed
+from executor.broker.venue import Capabilities, Gateway, Rules, UnreachableVenueError
+from executor.config import ExecutorConfig
+from executor.deployments.members import active
 from executor.engine.engine import Engine
 from executor.engine.live import LiveEngine
+from executor.keys import read_keys
+from executor.ledger import Ledger
+from executor.parts import open_models, venue_of
 from toolkit.errors import InputError, VenueError
 from toolkit.portfolio.limits import Instrument
 
 _log = logging.getLogger(__name__)
+_EXCHANGES = """
+    SELECT DISTINCT exchange FROM instances AS i JOIN deployments AS d ON d.id = i.deployment
+    WHERE d.state != 'retired'
+"""
 # After a stop was asked for: how long requests that are under way may take.
 _SETTLE_SECS = 15.0
 
@@ -32,6 +46,51 @@ class Checks:
     permit: Callable[[], Awaitable[None]]
     look: Look
     look_secs: float = 300.0
+
+
+def go_live(config: ExecutorConfig, ledger: Ledger) -> "Trading":
+    """An engine of the ledger's deployments at the configured venue; nothing is connected yet.
+
+    Raises
+    ------
+    InputError : there are no keys, or the deployment cannot be traded so. LedgerError : there is no deployment.
+    """
+    live = config.live
+    settings = LiveSettings(
+        protect_within_secs=live.protect_within_secs, poll_secs=live.poll_secs,
+        max_entry_age_secs=config.max_entry_age_secs,
+    )  # fmt: skip
+    breaker = DayBreaker(ledger, live.max_orders_a_day, live.max_turnover_a_day)
+    broker = LiveBroker(ledger, make_gateway(config, ledger), settings, breaker=breaker)
+    age_ms = round(1000 * config.max_entry_age_secs)
+    engine = LiveEngine(ledger, broker, model=open_models(config, ledger), max_entry_age_ms=age_ms)
+
+    async def permit() -> None:
+        if not live.allow_withdraw_keys and await broker.gateway.can_withdraw():
+            raise InputError(
+                f"the key may take money out of {broker.name}, and a bot needs none that may: make one without that "
+                f"right, or set `allow_withdraw_keys` in [live]"
+            )
+
+    def symbols() -> list[str]:
+        return sorted({series.symbol for series in engine.account.series})
+
+    reconciler = Reconciler(ledger, broker, tolerance=Tolerance(balance_share=live.balance_tolerance), symbols=symbols)
+    return Trading(engine, broker, Checks(permit, reconciler.look, live.reconcile_secs))
+
+
+def make_gateway(config: ExecutorConfig, ledger: Ledger) -> Gateway:
+    """The account at the venue that is configured, under the names of the ledger's deployments.
+
+    Raises
+    ------
+    InputError : there are no keys, or the deployments are of several venues. LedgerError : there is no deployment.
+    """
+    venue = venue_of(config, {row["exchange"] for row in ledger.rows(_EXCHANGES)})
+    hedge = any(one.market == "swap" and one.hedge_mode for one in active(ledger).instruments.values())
+    swap = SwapSettings(leverage=config.live.leverage, margin_mode=config.live.margin_mode, hedge=hedge)
+    keys = read_keys(config.live.keys_file)
+    return Renamed(ExchangeGateway(venue, keys, swap=swap, options=config.exchange_options), config.venue_symbol)
 
 
 class Trading:
@@ -134,9 +193,7 @@ def check_rules(instruments: Mapping[str, Instrument], symbols: Iterable[str], b
         if mine is None:
             raise InputError(f"the deployment has no [instruments] of {symbol}, and {broker.name} has rules; {remedy}")
         for name, said, theirs in _differing(mine, rules, can):
-            raise InputError(
-                f"the deployment says {name} = {said} of {symbol}, {broker.name} says {theirs}; {remedy}"
-            )
+            raise InputError(f"the deployment says {name} = {said} of {symbol}, {broker.name} says {theirs}; {remedy}")
 
 
 def _differing(mine: Instrument, rules: Rules, can: Capabilities) -> Iterable[tuple[str, object, object]]:

@@ -28,7 +28,7 @@ UNION SELECT v.trade_id FROM (SELECT trade_id, sum(filled) AS qty FROM venue_ord
 ORDER BY 1
 """
 _ENTRY = "SELECT * FROM orders WHERE order_id = ?"
-_HALT = "SELECT reason FROM symbol_halts WHERE symbol = ?"
+_HALT = "SELECT reason FROM symbol_halts WHERE symbol = ? AND until_ms IS NULL"
 
 
 class Kept:

@@ -1,6 +1,6 @@
 """A gateway under the deployment's names: `BTC/USDT` of a backtest may be the swap `BTC/USDT:USDT` of a venue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -22,12 +22,13 @@ _W = TypeVar("_W", bound=Word)
 class Renamed:
     """`gateway` with other names of its symbols.
 
-    names : the venue's name by the deployment's; a symbol that is not in it keeps its own.
+    rename : gives the venue's name of one of the deployment's. A symbol of the venue that was never asked for keeps its
+        own.
     """
 
-    def __init__(self, gateway: Gateway, names: Mapping[str, str]) -> None:
-        self.name, self._gateway, self._theirs = gateway.name, gateway, dict(names)
-        self._ours = {theirs: ours for ours, theirs in names.items()}
+    def __init__(self, gateway: Gateway, rename: Callable[[str], str]) -> None:
+        self.name, self._gateway, self._theirs = gateway.name, gateway, rename
+        self._ours: dict[str, str] = {}
 
     async def open(self, symbols: Sequence[str]) -> None:
         await self._gateway.open([self._out(symbol) for symbol in symbols])
@@ -50,6 +51,9 @@ class Renamed:
     async def orders(self, symbol: str) -> Sequence[Listed]:
         return [self._in(one) for one in await self._gateway.orders(self._out(symbol))]
 
+    async def traded(self, symbol: str) -> Sequence[Listed]:
+        return [self._in(one) for one in await self._gateway.traded(self._out(symbol))]
+
     async def held(self) -> Sequence[Held]:
         return [replace(one, symbol=self._name(one.symbol)) for one in await self._gateway.held()]
 
@@ -66,11 +70,16 @@ class Renamed:
             {self._name(symbol): price for symbol, price in heard.prices.items()}, heard.is_broken,
         )  # fmt: skip
 
+    async def can_withdraw(self) -> bool | None:
+        return await self._gateway.can_withdraw()
+
     async def close(self) -> None:
         await self._gateway.close()
 
     def _out(self, symbol: str) -> str:
-        return self._theirs.get(symbol, symbol)
+        theirs = self._theirs(symbol)
+        self._ours[theirs] = symbol
+        return theirs
 
     def _name(self, symbol: str) -> str:
         return self._ours.get(symbol, symbol)

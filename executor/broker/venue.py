@@ -244,6 +244,13 @@ class Gateway(Protocol):
         """Everything open at the venue on the symbol, triggers among them, ours or not."""
         ...
 
+    async def traded(self, symbol: str) -> Sequence[Listed]:
+        """Orders that filled something lately, ours or not, each with all of its fills: what the venue gives at once.
+
+        client_id : "" of one that is not ours. seen, type, qty : not told by trades, so of no meaning.
+        """
+        ...
+
     async def held(self) -> Sequence[Held]: ...
 
     async def balances(self) -> Sequence[Balance]: ...
@@ -252,6 +259,10 @@ class Gateway(Protocol):
 
     async def hear(self) -> Heard:
         """The next news. The connection is mended inside; is_broken says that it was."""
+        ...
+
+    async def can_withdraw(self) -> bool | None:
+        """Whether the key may take money out; None where the venue does not say."""
         ...
 
     async def close(self) -> None: ...

@@ -54,20 +54,38 @@ def disable(
     _ask(ledger, "disable", _Asked(target, check=_instances), (wait, timeout, as_json))
 
 
-def halt(ledger: LedgerPath = None, wait: Wait = False, timeout: Secs = _TIMEOUT_SECS, as_json: Json = False) -> None:
-    """Take no entry at all until `executor resume`; open trades go on.
+def halt(
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Also close every open trade: live at once, dry at the next bar's open.")
+    ] = False,
+    ledger: LedgerPath = None,
+    wait: Wait = False,
+    timeout: Secs = _TIMEOUT_SECS,
+    as_json: Json = False,
+) -> None:
+    """Take no entry at all until `executor resume`; open trades go on, unless all is to be closed.
 
-    Example: executor halt --wait
+    Example: executor halt --flatten --wait
     """
-    _ask(ledger, "halt", _Asked(), (wait, timeout, as_json))
+    _ask(ledger, "flatten" if flatten else "halt", _Asked(), (wait, timeout, as_json))
 
 
-def resume(ledger: LedgerPath = None, wait: Wait = False, timeout: Secs = _TIMEOUT_SECS, as_json: Json = False) -> None:
-    """Take entries again after `executor halt`; halts of the account's limits end by their own rules.
+def resume(
+    symbol: Annotated[
+        str, typer.Argument(help="One that reconciliation has halted. Default: end `executor halt`.")
+    ] = "",
+    ledger: LedgerPath = None,
+    wait: Wait = False,
+    timeout: Secs = _TIMEOUT_SECS,
+    as_json: Json = False,
+) -> None:
+    """Take entries again after `executor halt`, or on a symbol whose position at the venue has been looked at.
 
-    Example: executor resume
+    Halts of the account's limits end by their own rules.
+
+    Example: executor resume BTC/USDT
     """
-    _ask(ledger, "resume", _Asked(), (wait, timeout, as_json))
+    _ask(ledger, "resume", _Asked(symbol, check=_symbol_halted if symbol else None), (wait, timeout, as_json))
 
 
 def close(
@@ -165,7 +183,7 @@ def _say(row: dict[str, Any], as_json: bool, is_running: bool) -> None:
     if row["status"] != "waiting":
         typer.echo(f"{row['verb']}: {row['status']}, {row['answer']}")
         return
-    when = "before the daemon's next bar" if is_running else "when a daemon is started: executor run --dry"
+    when = "before the daemon's next bar" if is_running else "when a daemon is started: executor run"
     typer.echo(f"{row['verb']} {row['target']}".strip() + f" is command {row['id']}, applied {when}")
 
 
@@ -185,6 +203,12 @@ def _open(book: "Ledger", asked: _Asked) -> None:
         raise InputError(f"{book.path} has no open trade and no entry that waits, so there is nothing to close")
     if asked.target not in known | {"*"}:
         raise UnknownNameError("open trade, or symbol or instance with one", asked.target, known | {"*"})
+
+
+def _symbol_halted(book: "Ledger", asked: _Asked) -> None:
+    known = {row["symbol"] for row in book.rows("SELECT symbol FROM symbol_halts WHERE until_ms IS NULL")}
+    if asked.target not in known:
+        raise UnknownNameError("halted symbol", asked.target, known, "(executor halt is ended by resume without one)")
 
 
 def _affordable(book: "Ledger", asked: _Asked) -> None:

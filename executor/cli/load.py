@@ -18,12 +18,13 @@ def load(
         Path | None, typer.Option("--ledger", help="Default: executor.sqlite in the data folder.")
     ] = None,
     capital: Annotated[float | None, typer.Option(help="Money of a new account; default: the deployment's.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="A new ledger trades money.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Check a deployed bundle, every file and the code of its strategies, and load it into a ledger.
 
-    A ledger that is not there is made, as a dry account with its capital. A daemon that runs takes the deployment over
-    at its next bar; its weights count from `effective_from` on, or from now where that has passed.
+    A ledger that is not there is made, as a dry account with its capital, or with --live as a live one. A daemon that
+    runs takes the deployment over at its next bar; its weights count from `effective_from` on, or from now where that has passed.
 
     Example: executor load latest --ledger data/executor.sqlite
     """
@@ -32,7 +33,7 @@ def load(
     from toolkit.portfolio.bundle import find_bundle
     from toolkit.portfolio.deployment import iso
 
-    done = load_bundle(find_bundle(deployment), ledger or default_ledger(), capital=capital)
+    done = load_bundle(find_bundle(deployment), ledger or default_ledger(), capital=capital, live=live)
     effective = iso(done.effective_from_ms)
     if as_json:
         facts = {

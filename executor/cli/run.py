@@ -16,6 +16,10 @@ def register(app: typer.Typer) -> None:
 
 def run(
     dry: Annotated[bool, typer.Option("--dry", help="Trade on paper: orders fill as the backtest fills them.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Trade money: orders go to the venue. Asks first.")] = False,
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="With --live, for a unit of systemd: do not ask.")
+    ] = False,
     ledger: Annotated[
         Path | None,
         typer.Option("--ledger", help="Default: as configured, else executor.sqlite in the data folder."),
@@ -32,20 +36,28 @@ def run(
 ) -> None:
     """Trade the deployment of a ledger on live bars, until SIGTERM or SIGINT; the bar at hand is finished first.
 
-    A daemon that ends otherwise is started again, after pauses that grow. Keys of the configuration: docs/executor.md.
+    A daemon that ends otherwise is started again, after pauses that grow. Keys of the configuration: docs/executor.md
+    and docs/live.md.
 
     Example: executor run --dry --ledger data/executor.sqlite
     """
     from executor.config import load_config
 
-    if not dry:
-        raise InputError("this version trades on paper only, and live trading comes with --live later; add --dry")
-    settings = load_config(config, ledger=ledger, feed=feed, api_port=api_port)
+    if dry == live:
+        raise InputError("say what is at stake: --dry trades on paper, --live trades money")
+    if confirmed and not live:
+        raise InputError("--confirmed answers the question that --live asks; leave it out with --dry")
+    mode = "live" if live else "dry"
+    settings = load_config(config, mode=mode, ledger=ledger, feed=feed, api_port=api_port)
     if not settings.ledger.exists():
         from executor.ledger import Ledger
 
         # Says what to do, before anything stands beside nothing.
         Ledger.open(settings.ledger)
+    if live and not confirmed:
+        from executor.cli.confirming import confirm
+
+        confirm(settings)
     if foreground:
         from executor.daemon import run_daemon
 
@@ -61,15 +73,8 @@ def run(
     from executor.supervisor import Supervisor, Watch
 
     watch = Watch(limit_secs=settings.heartbeat_limit_secs, start_secs=5 * settings.heartbeat_limit_secs)
-    command = [
-        sys.executable,
-        "-m",
-        "executor",
-        "run",
-        "--dry",
-        "--foreground",
-        *_flags(ledger, config, feed, api_port),
-    ]
+    how = ("--live", "--confirmed") if live else ("--dry",)
+    command = [sys.executable, "-m", "executor", "run", *how, "--foreground", *_flags(ledger, config, feed, api_port)]
     with logging_to(settings.logs, "supervisor", size_mb=settings.log_mb, count=settings.log_count):
         supervisor = Supervisor(command, settings.heartbeat, ping_url=settings.ping_url, watch=watch)
         code = supervisor.run()

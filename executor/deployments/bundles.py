@@ -35,18 +35,18 @@ class Loaded:
     backup: Path | None
 
 
-def load_bundle(folder: Path, path: Path, *, capital: float | None = None) -> Loaded:
+def load_bundle(folder: Path, path: Path, *, capital: float | None = None, live: bool = False) -> Loaded:
     """Load a bundle into a ledger, a new one unless there is one; a running daemon takes it over at its next bar.
 
     Nothing is changed where anything is refused. A ledger that is there is backed up first.
 
     Parameters
     ----------
-    capital : money of a new account, default the deployment's.
+    capital : money of a new account, default the deployment's. live : a new account's orders go to a venue.
 
     Raises
     ------
-    InputError : a file of the bundle is missing or changed, or an account that is there is given capital.
+    InputError : a file of the bundle is missing or changed, or an account that is there is given capital or not live.
     StrategyError : its sources are not the code that was tested. LedgerError : the ledger cannot be used.
     """
     bundle = read_bundle(folder.resolve())
@@ -54,18 +54,24 @@ def load_bundle(folder: Path, path: Path, *, capital: float | None = None) -> Lo
     seeds = [read_seed(file) for file in bundle.seeds]
     if path.exists():
         with Ledger.open(path, readonly=True) as ledger:
-            known = ledger.meta("start_ms") is not None
+            known, mode = ledger.meta("start_ms") is not None, ledger.meta("mode")
         if known and capital is not None:
             raise InputError(
                 f"{path} is an account with its own money, and `capital` {capital:g} is for a new one; change it with "
                 f"`executor deposit` or `executor withdraw`"
             )
+        if known and live and mode != "live":
+            raise InputError(
+                f"{path} is the ledger of a {mode} account, which --live would not change; name a new --ledger for the "
+                f"live one"
+            )
     elif capital is not None and not 0 < capital < float("inf"):
         raise InputError(f"`capital` must be a finite amount above 0, was {capital!r}")
-    return _load(bundle, seeds, path, capital)
+    return _load(bundle, seeds, path, (capital, "live" if live else "dry"))
 
 
-def _load(bundle: Bundle, seeds: list[Seed], path: Path, capital: float | None) -> Loaded:
+def _load(bundle: Bundle, seeds: list[Seed], path: Path, account: tuple[float | None, str]) -> Loaded:
+    capital, mode = account
     backup = None
     if path.exists():
         with Ledger.open(path, readonly=True) as ledger:
@@ -79,7 +85,7 @@ def _load(bundle: Bundle, seeds: list[Seed], path: Path, capital: float | None) 
     # A daemon may have it open: looking through all of it for damage is its business.
     with Ledger.open(path, create=True, check=backup is None) as ledger:
         bars = sum(_keep(ledger, seed) for seed in seeds)
-        load_document(ledger, bundle.folder / FILE, capital=capital, facts=facts)
+        load_document(ledger, bundle.folder / FILE, mode=mode, capital=capital, facts=facts)
         row = ledger.rows(_LOADED, (bundle.id,))[0]
     return Loaded(bundle.id, path, row[0], row[1], len(bundle.table["instances"]), bars, backup)
 

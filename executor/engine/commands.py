@@ -49,7 +49,7 @@ class Commands:
             "enable": lambda target, _, d, at: self._switch(target, True, d),
             "disable": lambda target, _, d, at: self._switch(target, False, d),
             "halt": lambda _t, _v, d, at: self._halt(True, d, at),
-            "resume": lambda _t, _v, d, at: self._halt(False, d, at),
+            "resume": lambda target, _, d, at: self._unhalt(target, at) if target else self._halt(False, d, at),
             "flatten": lambda _t, _v, d, at: self._flatten(d, at),
             "close": lambda target, _, d, at: self._close(target, d, at),
             "deposit": lambda note, value, d, at: self._cash("deposit", value, note, d, at),
@@ -78,6 +78,11 @@ class Commands:
         self._ledger.set_meta("halted", "by hand" if on else "")
         done.acts.append((moment_ms, HALT_ACT, BY_HAND_HALT if on else NO_HALT, 0.0))
         return "new entries are refused" if on else "new entries are taken again"
+
+    def _unhalt(self, symbol: str, moment_ms: int) -> str:
+        """End what reconciliation has halted."""
+        n = self._ledger.update("symbol_halts", {"symbol": symbol}, {"until_ms": moment_ms})
+        return f"new entries of {symbol} are sent again" if n else ""
 
     def _close(self, target: str, done: Done, moment_ms: int) -> str:
         rows = [*self._ledger.rows(ACTIVE_TRADES, (target,)), *self._ledger.rows(WAITING_ENTRIES, (target,))]

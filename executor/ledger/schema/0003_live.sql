@@ -51,10 +51,11 @@ CREATE TABLE reconciliations (
     done INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- Symbols on which nothing new is sent until somebody looks.
+-- Symbols on which nothing new is sent until somebody looks; `until_ms` NULL: it is so now.
 CREATE TABLE symbol_halts (
     symbol TEXT PRIMARY KEY NOT NULL,
     from_ms INTEGER NOT NULL,
+    until_ms INTEGER,
     reason TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 

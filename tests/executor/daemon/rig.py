@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from executor.config import ExecutorConfig
-from executor.daemon import Parts, run_daemon
+from executor.daemon import run_daemon
+from executor.parts import Parts
 from executor.engine.engine import Engine
 from executor.feed.base import BarEvent, ClosedBar, Series
 from executor.ledger import Ledger

@@ -7,7 +7,7 @@ import pytest
 
 from executor.api.config import DEFAULT_PORT, ApiConfig
 from executor.config import ExecutorConfig, load_config
-from executor.daemon import make_engine
+from executor.parts import make_engine
 from executor.ledger import Ledger
 from executor.ledger.names import default_ledger
 from toolkit.errors import InputError, LedgerError, LockstepError, UnknownNameError
