@@ -67,7 +67,10 @@ def live_from(table: Mapping[str, Any], path: Path) -> LiveConfig:
         if name not in types:
             raise UnknownNameError("key of [live]", name, types, f"(in {path})")
         given[name] = _typed(name, value, types[name], path)
-    return LiveConfig(**given)
+    try:
+        return LiveConfig(**given)
+    except InputError as error:
+        raise InputError(f"{path}: in [live] {error}") from None
 
 
 def _typed(name: str, value: Any, kind: object, path: Path) -> Any:

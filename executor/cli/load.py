@@ -24,7 +24,8 @@ def load(
     """Check a deployed bundle, every file and the code of its strategies, and load it into a ledger.
 
     A ledger that is not there is made, as a dry account with its capital, or with --live as a live one. A daemon that
-    runs takes the deployment over at its next bar; its weights count from `effective_from` on, or from now where that has passed.
+    runs takes the deployment over at its next bar; its weights count from `effective_from` on, or from now where that
+    has passed.
 
     Example: executor load latest --ledger data/executor.sqlite
     """

@@ -78,7 +78,7 @@ def _unequal(scene: Scene, record: Mapping[str, Any], ours: Mapping[str, Any]) -
         name = fired.get(one["id"], one["client_id"])
         there[_plain(name)] += one["filled"] * sizes[one["symbol"]]
     return [
-        f"{name} ({row['kind']} of {row['trade_id']}): {there[name]:.8f} were filled, the ledger has {row['filled']:.8f}"
+        f"{name} ({row['kind']} of {row['trade_id']}): {there[name]:.8f} filled, the ledger has {row['filled']:.8f}"
         for name, row in ours.items()
         if abs(there[name] - row["filled"]) > 1e-9
     ]

@@ -20,6 +20,11 @@ NOW = 1_795_000_000_000
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     make(tmp_path / "executor.sqlite", NOW)
+    with Ledger.open(tmp_path / "executor.sqlite") as ledger:
+        ledger.put("symbol_halts", [
+            {"symbol": "SOL/USDT", "from_ms": NOW, "until_ms": None, "reason": "less is held than is booked"},
+            {"symbol": "ETH/USDT", "from_ms": NOW, "until_ms": NOW + 1, "reason": "it was, and is over"},
+        ])  # fmt: skip
     return tmp_path / "executor.sqlite"
 
 
@@ -52,6 +57,7 @@ def commands(path: Path) -> list[dict[str, Any]]:
         (("halt",), "", None),
         (("resume",), "", None),
         (("close", "t0001"), "t0001", None),
+        (("resume", "SOL/USDT"), "SOL/USDT", None),
         (("close", "*"), "*", None),
         (("deposit", "5000", "--note", "second half"), "second half", 5000.0),
         (("withdraw", "12.5"), "", 12.5),
@@ -61,6 +67,11 @@ def test_a_command_is_a_row_that_waits(path: Path, words: tuple[str, ...], targe
     said = call(path, *words)
     assert commands(path) == [{"verb": words[0], "target": target, "value": value, "status": "waiting"}]
     assert "when a daemon is started" in said
+
+
+def test_flatten_is_a_command_of_its_own(path: Path) -> None:
+    call(path, "halt", "--flatten")
+    assert [row["verb"] for row in commands(path)] == ["flatten"]
 
 
 def test_json_is_the_row_and_whether_a_daemon_runs(path: Path) -> None:
@@ -76,6 +87,7 @@ def test_json_is_the_row_and_whether_a_daemon_runs(path: Path) -> None:
         (("enable", "BTC/USD"), UnknownNameError, "did you mean 'BTC/USDT'"),
         (("close", "t9999"), UnknownNameError, "unknown open trade, or symbol or instance with one 't9999'"),
         (("close", "t0015"), UnknownNameError, "unknown open trade"),
+        (("resume", "ETH/USDT"), UnknownNameError, "unknown halted symbol 'ETH/USDT'"),
         (("deposit", "0"), InputError, "deposit needs an amount above 0, was 0"),
         (("deposit", "nan"), InputError, "deposit needs an amount above 0, was nan"),
         (("withdraw", "99999999"), InputError, "withdraw takes at most the equity of the account"),

@@ -75,7 +75,7 @@ def test_a_ledger_that_has_seen_nothing_yet(tmp_path: Path) -> None:
 def test_run_trades_on_paper_only_and_needs_a_ledger(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["run"])
     assert isinstance(done.exception, InputError)
-    assert "live trading comes with --live later" in str(done.exception)
+    assert "say what is at stake: --dry trades on paper, --live trades money" in str(done.exception)
     done = CliRunner().invoke(app, ["run", "--dry", "--ledger", str(tmp_path / "none.sqlite")])
     assert isinstance(done.exception, LedgerError)
     assert "executor load DEPLOYMENT" in str(done.exception)

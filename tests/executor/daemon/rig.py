@@ -10,10 +10,10 @@ from typing import Any
 
 from executor.config import ExecutorConfig
 from executor.daemon import run_daemon
-from executor.parts import Parts
 from executor.engine.engine import Engine
 from executor.feed.base import BarEvent, ClosedBar, Series
 from executor.ledger import Ledger
+from executor.parts import Parts
 from tests.executor.engine.account_replay import events_of, make_engine, open_ledger, playable
 from tests.portfolio.account_cases import AccountCase
 

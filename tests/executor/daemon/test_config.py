@@ -7,9 +7,10 @@ import pytest
 
 from executor.api.config import DEFAULT_PORT, ApiConfig
 from executor.config import ExecutorConfig, load_config
-from executor.parts import make_engine
+from executor.live_config import LiveConfig
 from executor.ledger import Ledger
 from executor.ledger.names import default_ledger
+from executor.parts import make_engine
 from toolkit.errors import InputError, LedgerError, LockstepError, UnknownNameError
 from toolkit.models.serve.token import make_token
 
@@ -34,6 +35,8 @@ def test_every_key_of_a_file_arrives_and_paths_are_meant_from_its_folder(tmp_pat
     text = """
         ledger = "books/canary.sqlite"
         mode = "dry"
+        venue = "gate"
+        market = "swap"
         feed = "poll"
         decide_by_secs = 4
         fill_after_secs = 12.5
@@ -58,10 +61,27 @@ def test_every_key_of_a_file_arrives_and_paths_are_meant_from_its_folder(tmp_pat
         heartbeat_limit_secs = 45
         [exchange_options]
         timeout = 5000
+        [symbols]
+        "XBT/USDT" = "BTC/USDT:USDT"
+        [live]
+        keys_file = "keys.toml"
+        allow_withdraw_keys = true
+        leverage = 2
+        margin_mode = "cross"
+        protect_within_secs = 5
+        poll_secs = 20
+        reconcile_secs = 60
+        balance_tolerance = 0.1
+        max_orders_a_day = 7
+        max_turnover_a_day = 3
     """
     config = load_config(written(tmp_path, text))
     assert config == ExecutorConfig(
         ledger=tmp_path / "books" / "canary.sqlite",
+        venue="gate",
+        market="swap",
+        symbols={"XBT/USDT": "BTC/USDT:USDT"},
+        live=LiveConfig(tmp_path / "keys.toml", True, 2.0, "cross", 5.0, 20.0, 60.0, 0.1, 7, 3.0),
         feed="poll",
         exchange_options={"timeout": 5000},
         decide_by_secs=4.0,
@@ -86,7 +106,8 @@ def test_every_key_of_a_file_arrives_and_paths_are_meant_from_its_folder(tmp_pat
         log_count=3,
         heartbeat_limit_secs=45.0,
     )
-    assert all(f"{f.name} = " in text or f.name == "exchange_options" for f in fields(ExecutorConfig))
+    assert all(f"{f.name} = " in text or f"[{f.name}]" in text for f in fields(ExecutorConfig))
+    assert all(f"{f.name} = " in text for f in fields(LiveConfig))
 
 
 def test_a_flag_comes_before_the_file_and_one_not_given_does_not(tmp_path: Path) -> None:
@@ -107,7 +128,7 @@ def test_without_a_name_the_file_of_the_project_counts(monkeypatch: pytest.Monke
     [
         ("decide_by_sec = 5", "unknown key 'decide_by_sec': did you mean 'decide_by_secs'"),
         ('feed = "strem"', "unknown feed 'strem': did you mean 'stream'?"),
-        ('mode = "live"', "unknown mode 'live'"),
+        ('mode = "live"', "`mode` 'live' is not for the file"),
         ('api_port = "8787"', "`api_port` must be a whole number, was '8787'"),
         ("api_port = 70000", "`api_port` must be 0 (any) to 65535, was 70000"),
         ("api_port = true", "`api_port` must be a whole number, was True"),
@@ -124,6 +145,15 @@ def test_without_a_name_the_file_of_the_project_counts(monkeypatch: pytest.Monke
         ("ledger = 5", "`ledger` must be the path of a file, was 5"),
         ('log_folder = ""', "`log_folder` must be the path of a folder, was ''"),
         ("exchange_options = 5", "`exchange_options` must be a table, was 5"),
+        ('market = "swop"', "unknown market 'swop': did you mean 'swap' or 'spot'?"),
+        ("[symbols]\nx = 5", "`symbols` must be a table of texts"),
+        ("[live]\nleverge = 5", "unknown key of [live] 'leverge': did you mean 'leverage'"),
+        ("[live]\nleverage = 0.5", "`leverage` must be at least 1, was 0.5"),
+        ("[live]\nreconcile_secs = 1", "`reconcile_secs` must be at least 10, was 1"),
+        ("[live]\nbalance_tolerance = nan", "`balance_tolerance` in [live] must be a number, was nan"),
+        ('[live]\nmargin_mode = "issolated"', "unknown margin_mode 'issolated': did you mean 'isolated'"),
+        ("[live]\nmax_orders_a_day = 1.5", "`max_orders_a_day` in [live] must be a whole number, was 1.5"),
+        ("[live]\nkeys_file = 5", "`keys_file` in [live] must be the path of a file, was 5"),
         ("ledger = ", "is not valid TOML"),
     ],
 )
