@@ -12,7 +12,7 @@ import numpy as np
 from executor.broker.base import Kind
 from executor.broker.holdings import short_symbols
 from executor.broker.kept import Kept
-from executor.broker.reconcile import missing, reconcile
+from executor.broker.reconcile import reconcile, to_find
 from executor.broker.tickets import OURS
 from executor.broker.venue import Gateway, Listed, Seen, Ticket, Type, UnreachableVenueError, Word
 from executor.broker.views import Action, Ours, Placed, Terms, Theirs, Tolerance
@@ -67,7 +67,7 @@ async def compare(
     theirs = await _ask(gateway, ours, clock)
     names = [one.client_id for one in theirs.listed if one.client_id.startswith(OURS)]
     ours = read_ours(ledger, symbols, names)
-    theirs = replace(theirs, found=await _find(gateway, missing(ours, theirs)))
+    theirs = replace(theirs, found=await _find(gateway, to_find(ours, theirs)))
     short = short_symbols(ours, theirs, tolerance)
     numbers: list[str] = []
     if short:

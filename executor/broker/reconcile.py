@@ -13,13 +13,16 @@ from executor.broker.tickets import OURS, Sent
 from executor.broker.venue import Listed, Seen, Ticket, Type, Word
 from executor.broker.views import Action, Booking, Ours, Placed, Terms, Theirs, Tolerance, What
 
-__all__ = ["Action", "Booking", "Ours", "Placed", "Terms", "Theirs", "Tolerance", "What", "missing", "reconcile"]
+__all__ = [
+    "Action", "Booking", "Ours", "Placed", "Terms", "Theirs", "Tolerance", "What", "missing", "reconcile", "to_find",
+]  # fmt: skip
 
 
 def reconcile(ours: Ours, theirs: Theirs, tolerance: Tolerance | None = None) -> list[Action]:
     """What differs and what follows, the acts first, in the order in which they are to be done.
 
-    Applied, and compared again with a venue that stayed as it was, nothing is left to act upon.
+    Applied, and compared again with a venue that stayed as it was, nothing is left to act upon: but that a cancel may
+    end what a symbol waited for.
     """
     tolerance = tolerance or Tolerance()
     known = {one.ticket.client_id: one.sent() for one in ours.placed}
@@ -45,6 +48,12 @@ def missing(ours: Ours, theirs: Theirs) -> list[Placed]:
     ]
 
 
+def to_find(ours: Ours, theirs: Theirs) -> list[Placed]:
+    """Tickets of which the list says something else than the ledger: the venue's history is to be asked for them."""
+    there = {one.client_id for one in theirs.listed}
+    return missing(ours, theirs) + [one for one in ours.placed if one.seen.is_final and one.ticket.client_id in there]
+
+
 def _listed(
     ours: Ours, theirs: Theirs, known: Mapping[str, Sent], tolerance: Tolerance
 ) -> Iterator[Action]:  # fmt: skip
@@ -62,16 +71,19 @@ def _listed(
         if sent.hear(one, theirs.asked_ms):
             text = f"{_described(one)} is ours: the ledger says {before}, the venue {_state(sent)}, which is taken over"
             yield Action(What.ADOPT, one.symbol, text, word=one)
-        yield from _unwanted(one, sent, ours, theirs.asked_ms - 1000 * tolerance.fresh_secs)
+        said = theirs.found.get(one.client_id)
+        is_stale = said is not None and said.seen.is_final
+        is_stale = is_stale or (sent.changed_ms or 0) >= theirs.asked_ms - 1000 * tolerance.fresh_secs
+        yield from _unwanted(one, sent, ours, is_stale=is_stale)
 
 
-def _unwanted(one: Listed, sent: Sent, ours: Ours, fresh_ms: float) -> Iterator[Action]:
-    """An order of ours that works at the venue and has no reason to."""
+def _unwanted(one: Listed, sent: Sent, ours: Ours, *, is_stale: bool) -> Iterator[Action]:
+    """An order of ours that works at the venue and has no reason to. is_stale : the list may be older than its end."""
     ticket = sent.ticket
     if sent.is_final:
         why = f"ended ({_state(sent)}) in the ledger"
-        if (sent.changed_ms or 0) >= fresh_ms:
-            text = f"{_described(one)} has {why} a moment ago; the next list will not have it"
+        if is_stale:
+            text = f"{_described(one)} has {why}, by a word that is newer than the list"
             yield Action(What.WAITS, one.symbol, text)
             return
     elif sent.waits and ticket.order_id not in ours.wanted and ticket.trade_id in ours.closed:
