@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from executor.broker.breaker import DayBreaker
+from executor.broker.errands import Sleep
 from executor.broker.exchange import ExchangeGateway, SwapSettings
 from executor.broker.live import LiveBroker, LiveSettings
 from executor.broker.reconcile import Tolerance
@@ -16,7 +17,7 @@ from executor.broker.renamed import Renamed
 from executor.broker.venue import Capabilities, Gateway, Rules, UnreachableVenueError
 from executor.config import ExecutorConfig
 from executor.deployments.members import active
-from executor.engine.engine import Engine
+from executor.engine.engine import Engine, wall_ms
 from executor.engine.live import LiveEngine
 from executor.keys import read_keys
 from executor.ledger import Ledger
@@ -48,8 +49,12 @@ class Checks:
     look_secs: float = 300.0
 
 
-def go_live(config: ExecutorConfig, ledger: Ledger) -> "Trading":
+def go_live(
+    config: ExecutorConfig, ledger: Ledger, *, clock: Callable[[], int] = wall_ms, sleep: Sleep = asyncio.sleep
+) -> "Trading":
     """An engine of the ledger's deployments at the configured venue; nothing is connected yet.
+
+    clock : epoch ms. sleep : how to wait, in seconds.
 
     Raises
     ------
@@ -61,9 +66,9 @@ def go_live(config: ExecutorConfig, ledger: Ledger) -> "Trading":
         max_entry_age_secs=config.max_entry_age_secs,
     )  # fmt: skip
     breaker = DayBreaker(ledger, live.max_orders_a_day, live.max_turnover_a_day)
-    broker = LiveBroker(ledger, make_gateway(config, ledger), settings, breaker=breaker)
+    broker = LiveBroker(ledger, make_gateway(config, ledger), settings, clock=clock, sleep=sleep, breaker=breaker)
     age_ms = round(1000 * config.max_entry_age_secs)
-    engine = LiveEngine(ledger, broker, model=open_models(config, ledger), max_entry_age_ms=age_ms)
+    engine = LiveEngine(ledger, broker, model=open_models(config, ledger), max_entry_age_ms=age_ms, clock=clock)
 
     async def permit() -> None:
         if not live.allow_withdraw_keys and await broker.gateway.can_withdraw():
@@ -75,7 +80,8 @@ def go_live(config: ExecutorConfig, ledger: Ledger) -> "Trading":
     def symbols() -> list[str]:
         return sorted({series.symbol for series in engine.account.series})
 
-    reconciler = Reconciler(ledger, broker, tolerance=Tolerance(balance_share=live.balance_tolerance), symbols=symbols)
+    tolerance = Tolerance(balance_share=live.balance_tolerance)
+    reconciler = Reconciler(ledger, broker, tolerance=tolerance, symbols=symbols, clock=clock, sleep=sleep)
     return Trading(engine, broker, Checks(permit, reconciler.look, live.reconcile_secs))
 
 

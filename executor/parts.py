@@ -18,7 +18,9 @@ OpenFeed: TypeAlias = Callable[[ExecutorConfig, Mapping[Series, int], int], Feed
 """Makes a feed of (configuration, first bar of each series, moment of the last event)."""
 
 
-def open_feed(config: ExecutorConfig, starts: Mapping[Series, int], after_ms: int) -> Feed:
+def open_feed(
+    config: ExecutorConfig, starts: Mapping[Series, int], after_ms: int, *, clock: Callable[[], int] = wall_ms
+) -> Feed:
     """The feed of the venue that the series are of, or that is configured; `InputError` where they are of several."""
     from executor.feed.exchange import ExchangeFeed
 
@@ -37,6 +39,7 @@ def open_feed(config: ExecutorConfig, starts: Mapping[Series, int], after_ms: in
         fill_after_ms=round(1000 * config.fill_after_secs),
         options=config.exchange_options,
         after_ms=after_ms,
+        clock=clock,
     )
     return feed if all(one == theirs for one, theirs in names.items()) else Renamed(feed, names)
 

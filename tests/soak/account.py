@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from executor.deployments.loading import load_document
+from executor.ledger import Ledger
 from tests.soak.scene import KEY, PASSWORD, SECRET, TAKER, Scene
 from toolkit.bars.columns import Columns, fingerprint
 from toolkit.bars.intervals import DAY_MS
@@ -46,10 +48,13 @@ def members(scene: Scene, count: int, intervals: tuple[str, ...]) -> list[Member
     return found
 
 
-def make(scene: Scene, columns: Mapping[str, Columns], chosen: list[Member], effective_ms: int) -> None:
+def make(
+    scene: Scene, columns: Mapping[str, Columns], chosen: list[Member], effective_ms: int, *, is_now: bool = True
+) -> None:
     """Everything that a daemon needs, in the scene's folder.
 
     Bars before the scene's first moment are stored and backtested; the deployment holds from `effective_ms` on.
+    is_now : the account begins by the machine's clock, otherwise with the scene.
     """
     np.savez(scene.bars, **{f"{symbol} {name}": c for symbol, cs in columns.items() for name, c in cs.items()})
     store = Store(scene.folder / "data" / "bars.duckdb")
@@ -70,7 +75,11 @@ def make(scene: Scene, columns: Mapping[str, Columns], chosen: list[Member], eff
     write_deployment(file, deployment)
     day = datetime.fromtimestamp(start / 1000, UTC).date().isoformat()
     call(scene, "toolkit", "deploy", str(file), "--backtest", "--start", day, "--no-load")
-    call(scene, "executor", "load", deployment.id, "--ledger", str(scene.ledger), "--live")
+    if is_now:
+        call(scene, "executor", "load", deployment.id, "--ledger", str(scene.ledger), "--live")
+        return
+    with Ledger.open(scene.ledger, create=True) as book:
+        load_document(book, file, scene.first_ms, mode="live")
 
 
 def configure(scene: Scene, options: Mapping[str, object], port: int) -> Path:

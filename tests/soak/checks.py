@@ -16,8 +16,8 @@ class Found(NamedTuple):
     wrong: list[str]
 
 
-def check(scene: Scene) -> Found:
-    """Hold them against each other; the account was flattened before."""
+def check(scene: Scene, *, flat: bool = True) -> Found:
+    """Hold them against each other. flat : whether everything was closed before."""
     record = json.loads(scene.record.read_text())
     with sqlite3.connect(f"file:{scene.ledger}?mode=ro", uri=True) as book:
         book.row_factory = sqlite3.Row
@@ -29,13 +29,16 @@ def check(scene: Scene) -> Found:
         halts = [tuple(row) for row in book.execute("SELECT symbol, reason FROM symbol_halts")]
         notices = Counter(row[0] for row in book.execute("SELECT kind FROM notices"))
         cash = book.execute("SELECT cash FROM equity ORDER BY ts_ms DESC LIMIT 1").fetchone()
-    wrong = [*_untracked(record, ours), *_twice(record, ours), *_unequal(scene, record, ours), *_left(scene, record)]
-    wrong += [f"trade {one['trade_id']} is still open" for one in trades if one["status"] != "CLOSED"]
+    wrong = [*_untracked(record, ours), *_twice(record, ours), *_unequal(scene, record, ours)]
+    if flat:
+        wrong += _left(scene, record)
+        wrong += [f"trade {one['trade_id']} is still open" for one in trades if one["status"] != "CLOSED"]
     longest = sorted(record["bare"], key=lambda one: (one["until_ms"] or record["now_ms"]) - one["from_ms"])[-3:]
     lines = [
         f"signals {counts}; {len(trades)} trades; {len(ours)} orders sent",
         f"at the exchange {len(record['orders'])} orders, {len(record['triggers'])} triggers, "
-        f"{len(record['fills'])} fills, {record['requests']} requests",
+        f"{len(record['fills'])} fills, {sum(record['requests'].values())} requests",
+        f"most asked: {Counter(record['requests']).most_common(6)}",
         f"faults: {dict(Counter(what.split(' ')[0] for _, what in record['struck']))}",
         f"befell: {dict(Counter(what for _, what in record['befell']))}",
         f"longest without a stop, by the ledger {bare / 1000:.1f} s; by the exchange "

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,13 +42,13 @@ def main() -> None:
     account.make(scene, columns, account.members(scene, asked.instances, ("1m", "1m", "3m")), now)
     file = folder / "scene.json"
     scene.put(file)
-    port, api = _free(), _free()
-    config = account.configure(scene, _options(scene, port), api)
+    port, api = free_port(), free_port()
+    config = account.configure(scene, options(scene, port), api)
     print(f"soak in {folder}, API on port {api}", flush=True)
     street = subprocess.Popen([sys.executable, "-m", "tests.soak.street", str(file), str(port)], cwd=account.ROOT)
     daemon: subprocess.Popen[bytes] | None = None
     try:
-        _until(lambda: (folder / "street.ready").exists(), 60.0)
+        until(lambda: (folder / "street.ready").exists(), 60.0)
         words = account.command("executor", "run", "--live", "--confirmed", "--config", str(config))
         with (folder / "daemon.out").open("wb") as out:
             daemon = subprocess.Popen(
@@ -121,7 +122,8 @@ def _command(scene: Scene, *words: str) -> None:
     print(" ".join(words), "->", done.stdout.strip() or done.stderr.strip(), flush=True)
 
 
-def _options(scene: Scene, port: int) -> dict[str, object]:
+def options(scene: Scene, port: int) -> dict[str, object]:
+    """What points ccxt at the local exchange; keys are not in it."""
     from executor.sandbox.book import Venue
     from executor.sandbox.faults import Faults
 
@@ -130,15 +132,17 @@ def _options(scene: Scene, port: int) -> dict[str, object]:
     return {name: value for name, value in options.items() if name not in ("apiKey", "secret", "password")}
 
 
-def _free() -> int:
+def free_port() -> int:
+    """One that nothing listens on."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
 
 
-def _until(is_so: object, secs: float) -> None:
+def until(is_so: Callable[[], bool], secs: float) -> None:
+    """Wait for it."""
     until = time.monotonic() + secs
-    while not is_so():  # type: ignore[operator]
+    while not is_so():
         if time.monotonic() > until:
             raise SystemExit("the local exchange did not start")
         time.sleep(0.05)

@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -79,8 +80,13 @@ def records(venue: Venue, guard: Guard, storm: Storm | None, faults: Faults) -> 
         "bare": [asdict(one) for one in guard.found],
         "struck": [] if storm is None else storm.struck,
         "befell": [[entry.ts_ms, entry.verb] for entry in faults.log if entry.verb in KINDS],
-        "requests": sum(entry.verb.startswith("request") for entry in venue.log),
+        "requests": Counter(_route(entry.verb) for entry in venue.log if entry.verb.startswith("request")),
     }
+
+
+def _route(verb: str) -> str:
+    """Without numbers of orders."""
+    return "/".join(part for part in verb.removeprefix("request ").split("/") if not part.isdigit())
 
 
 if __name__ == "__main__":
