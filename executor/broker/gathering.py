@@ -160,7 +160,8 @@ async def _find(gateway: Gateway, placed: Sequence[Placed]) -> Mapping[str, Word
 
 async def _answer(question: Awaitable[_T]) -> _T:
     try:
-        return await asyncio.wait_for(question, _LIMIT_SECS)
+        async with asyncio.timeout(_LIMIT_SECS):
+            return await question
     except TimeoutError:
         raise UnreachableVenueError(f"the venue did not answer within {_LIMIT_SECS:g} s") from None
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 
 from executor.broker.doing import Doing
 from executor.broker.errands import Sleep
@@ -141,8 +142,7 @@ def _was_known(sent: Sent, before_ms: int) -> bool:
 
 
 async def _set_within(event: asyncio.Event, secs: float) -> None:
-    waiting: Awaitable[object] = event.wait()
-    try:
-        await asyncio.wait_for(waiting, secs)
-    except TimeoutError:
-        return
+    # Not `wait_for`, which forgets a cancellation where the event is set at the same moment.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(secs):
+            await event.wait()
