@@ -1,4 +1,4 @@
-"""`Reconciling`: compares a live broker's ledger with its venue, does what follows, and keeps a record of it."""
+"""`Reconciler`: compares a live broker's ledger with its venue, does what follows, and keeps a record of it."""
 
 import asyncio
 import logging
@@ -30,8 +30,8 @@ def last_look(ledger: Ledger) -> list[Row]:
     return ledger.rows(_LAST)
 
 
-class Reconciling:
-    """Called, it looks: an `executor.going_live.Look`.
+class Reconciler:
+    """`look` is an `executor.going_live.Look`.
 
     Each difference is a row of `reconciliations`, `done` where something was done about it; a look that found what the
     one before did moves that one's time.
@@ -52,7 +52,7 @@ class Reconciling:
         self._tolerance, self._again_secs = tolerance or Tolerance(), again_secs
         self._symbols = symbols
 
-    async def __call__(self, cause: str) -> None:
+    async def look(self, cause: str) -> None:
         """Compare, and do what follows.
 
         Raises
@@ -64,7 +64,7 @@ class Reconciling:
         await self.apply(plan, cause, time.monotonic() - began)
 
     async def plan(self) -> list[Action]:
-        """What is to be done, the acts first; raises as a call does."""
+        """What is to be done, the acts first; raises as `look` does."""
         first = await self._compare()
         if not any(one.what in _GRAVE for one in first):
             return first

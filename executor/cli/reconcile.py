@@ -95,13 +95,13 @@ def _ask(settings: "ExecutorConfig", book: "Ledger", *, apply: bool) -> dict[str
     from executor.broker.gathering import traded_symbols
     from executor.broker.live import LiveBroker, wall_ms
     from executor.broker.reconcile import Tolerance
-    from executor.broker.reconciling import Reconciling
+    from executor.broker.reconciling import Reconciler
     from executor.broker.venue import UnreachableVenueError
     from executor.going_live import make_gateway
     from toolkit.errors import VenueError
 
     broker = LiveBroker(book, make_gateway(settings, book))
-    reconciler = Reconciling(book, broker, Tolerance(balance_share=settings.live.balance_tolerance))
+    reconciler = Reconciler(book, broker, Tolerance(balance_share=settings.live.balance_tolerance))
 
     async def work() -> "tuple[list[Action], set[int]]":
         began = time.monotonic()
