@@ -9,7 +9,7 @@ import pytest
 
 from executor.broker.base import Kind
 from executor.broker.live import LiveBroker
-from executor.broker.reconcile import Tolerance
+from executor.broker.reconcile import Action, Tolerance, What
 from executor.broker.reconciling import Reconciler, last_look
 from executor.broker.tickets import client_id
 from executor.broker.venue import Capabilities, Seen, Ticket, Type, UnreachableVenueError
@@ -212,12 +212,18 @@ def test_a_fault_that_is_gone_at_the_second_look_is_none(session: Hands) -> None
     session.loop.call_later(2.0, session.venue.coins.update, coins)
     session.loop.call_later(2.0, session.venue.positions.update, positions)
     assert session.look() == []
-    session.loop.call_later(1.5, session.venue.coins.clear)
-    session.loop.call_later(1.5, session.venue.positions.clear)
-    session.venue.trade(SYMBOL, "buy", 0.5)
-    session.look()
-    assert all(action in ("waits", "more", "halt") for _, action, _ in session.rows())
-    assert session.value("SELECT count(*) FROM venue_orders WHERE client_id LIKE 'hand-%'") == 0
+
+
+def test_what_only_the_second_look_sees_waits_for_the_next(session: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    halts = [Action(What.HALT, symbol, f"{symbol} cannot be settled") for symbol in ("A/B", "C/D")]
+    looks = iter([halts[:1], halts])
+
+    async def compare(*_: object) -> list[Action]:
+        return next(looks)
+
+    monkeypatch.setattr("executor.broker.reconciling.compare", compare)
+    assert session.look() == [("A/B", "halt", 1), ("C/D", "waits", 0)]
+    assert session.value("SELECT group_concat(symbol) FROM symbol_halts") == "A/B"
 
 
 def test_two_trades_closed_by_one_order(session: Hands) -> None:
