@@ -15,7 +15,7 @@ from toolkit.errors import LockstepError
 
 _log = logging.getLogger(__name__)
 _GRAVE = (What.SHORT, What.HALT)
-_LEVELS = {What.ADOPT: "info", What.VANISHED: "info", What.SHORT: "error"}
+_LEVELS = {What.ADOPT: "info", What.VANISHED: "info", What.WAITS: "info", What.SHORT: "error"}
 # A halt says so itself; what waits is no news.
 _SILENT = (What.HALT, What.UNSETTLED, What.WAITS)
 _LINES = 5
@@ -135,9 +135,10 @@ class Reconciler:
         """One notice a level: what is new since the look before."""
         lines: dict[str, list[str]] = {}
         for one in news:
-            _log.warning("%s %s: %s", one.what.value, one.symbol, one.text)
+            level = _LEVELS.get(one.what, "warning")
+            _log.log(logging.INFO if level == "info" else logging.WARNING, "%s: %s", one.what.value, one.text)
             if one.what not in _SILENT:
-                lines.setdefault(_LEVELS.get(one.what, "warning"), []).append(one.text)
+                lines.setdefault(level, []).append(one.text)
         for level, texts in lines.items():
             more = f"; and {len(texts) - _LINES} more: executor reconcile" if len(texts) > _LINES else ""
             row = {"ts_ms": now_ms, "level": level, "kind": "reconcile", "text": "; ".join(texts[:_LINES]) + more}
