@@ -28,7 +28,12 @@ _SYMBOLS = """
 SELECT DISTINCT i.symbol FROM instances AS i JOIN deployments AS d ON d.id = i.deployment
 WHERE d.state != 'retired' ORDER BY 1
 """
-_TRADES_OF = "SELECT DISTINCT trade_id FROM venue_orders WHERE client_id IN (SELECT value FROM json_each(?)) ORDER BY 1"
+# Beside those that something may be said about: what began since, and what the venue lists.
+_TRADES_OF = """
+SELECT trade_id FROM venue_orders WHERE client_id IN (SELECT value FROM json_each(?))
+UNION SELECT trade_id FROM venue_orders WHERE seen IN ('NEW', 'UNKNOWN', 'OPEN', 'FIRED')
+UNION SELECT trade_id FROM trades WHERE status = 'ACTIVE' ORDER BY 1
+"""
 _PLACED = """
 SELECT * FROM venue_orders WHERE trade_id IN (SELECT value FROM json_each(?)) ORDER BY created_ms, rowid
 """
@@ -45,7 +50,8 @@ _CAPITAL = "SELECT total(CASE kind WHEN 'withdrawal' THEN -abs(amount) ELSE amou
 _UNTOLD = """
 SELECT count(*) FROM (SELECT trade_id, sum(filled) AS qty FROM venue_orders
     WHERE trade_id IN (SELECT value FROM json_each(?)) GROUP BY trade_id) AS v
-LEFT JOIN (SELECT trade_id, sum(abs(qty)) AS qty FROM fills GROUP BY trade_id) AS f USING (trade_id)
+LEFT JOIN (SELECT trade_id, sum(abs(qty)) AS qty FROM fills
+    WHERE trade_id IN (SELECT value FROM json_each(?)) GROUP BY trade_id) AS f USING (trade_id)
 WHERE v.qty > coalesce(f.qty, 0) * 1.000001
 """
 
@@ -63,10 +69,10 @@ async def compare(
     ------
     UnreachableVenueError : the venue did not answer.
     """
-    ours = read_ours(ledger, symbols)
-    theirs = await _ask(gateway, ours, clock)
+    trades, symbols = Kept(ledger).unsettled(), list(symbols)
+    theirs = await _ask(gateway, read_ours(ledger, symbols, trades), clock)
     names = [one.client_id for one in theirs.listed if one.client_id.startswith(OURS)]
-    ours = read_ours(ledger, symbols, names)
+    ours = read_ours(ledger, symbols, trades, names)
     theirs = replace(theirs, found=await _find(gateway, to_find(ours, theirs)))
     short = short_symbols(ours, theirs, tolerance)
     numbers: list[str] = []
@@ -74,7 +80,7 @@ async def compare(
         theirs = await _explain(gateway, ours, theirs, short)
         numbers = [one.venue_id for rows in theirs.traded.values() for one in rows]
     # What was heard meanwhile counts.
-    return reconcile(read_ours(ledger, symbols, names, numbers), theirs, tolerance)
+    return reconcile(read_ours(ledger, symbols, trades, names, numbers), theirs, tolerance)
 
 
 def traded_symbols(ledger: Ledger) -> list[str]:
@@ -84,16 +90,20 @@ def traded_symbols(ledger: Ledger) -> list[str]:
     return list(dict.fromkeys([*(row["symbol"] for row in ledger.rows(_SYMBOLS)), *placed]))
 
 
-def read_ours(ledger: Ledger, symbols: Iterable[str], names: Sequence[str] = (), numbers: Sequence[str] = ()) -> Ours:
+def read_ours(
+    ledger: Ledger, symbols: Iterable[str], unsettled: Sequence[str], names: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+) -> Ours:  # fmt: skip
     """The ledger's side.
 
     Parameters
     ----------
-    symbols : that are traded. names : client ids that the venue lists. numbers : of orders that filled something there.
+    symbols : that are traded. unsettled : trades, see `Kept.unsettled`, which is slow on a long ledger.
+    names : client ids that the venue lists. numbers : of orders that filled something there.
     """
     with ledger.snapshot():
-        listed = [row["trade_id"] for row in ledger.rows(_TRADES_OF, (json.dumps(names),))]
-        trades = json.dumps(list(dict.fromkeys([*Kept(ledger).unsettled(), *listed])))
+        more = [row["trade_id"] for row in ledger.rows(_TRADES_OF, (json.dumps(names),))]
+        trades = json.dumps(list(dict.fromkeys([*unsettled, *more])))
         found = ledger.rows(_NUMBERS, (json.dumps(numbers),)) if numbers else ()
         return Ours(
             tuple(_placed(row) for row in ledger.rows(_PLACED, (trades,))),
@@ -107,7 +117,7 @@ def read_ours(ledger: Ledger, symbols: Iterable[str], names: Sequence[str] = (),
 
 def _cash(ledger: Ledger, trades: str) -> float:
     """The account's money; NaN while fills are not in it yet."""
-    if ledger.value(_UNTOLD, (trades,)):
+    if ledger.value(_UNTOLD, (trades, trades)):
         return math.nan
     money = ledger.value("SELECT money FROM account")
     return float(ledger.value(_CAPITAL)) if money is None else float(np.frombuffer(money)[CASH])

@@ -87,7 +87,7 @@ def measured(count: int) -> dict[str, float]:
         with book.transaction("write"):
             listed, held = write(book, count)
         venue: Any = StillVenue(listed, held)
-        ours = read_ours(book, SYMBOLS, [one.client_id for one in listed])
+        ours = read_ours(book, SYMBOLS, Kept(book).unsettled(), [one.client_id for one in listed])
         theirs = Theirs(NOW, dict.fromkeys(SYMBOLS, Terms(RULES, CAN)), tuple(listed), tuple(held))
         pure = _best(lambda: reconcile(ours, theirs))
         plan = _best(lambda: asyncio.run(compare(book, venue, SYMBOLS, Tolerance(), lambda: NOW)))
