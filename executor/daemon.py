@@ -270,7 +270,7 @@ class Daemon:
     def _measure(self) -> None:
         if not self.config.metrics:
             return
-        for name, value in dict(self.ledger.rows(_GAUGES)[0]).items():
+        for name, value in dict(self.ledger.rows(_GAUGES, (self.clock(),))[0]).items():
             self._metrics.gauge(**{name: number(value)})
         self._metrics.ages(self._signs.ages)
 
@@ -280,6 +280,9 @@ _GAUGES = """
            (SELECT count(*) FROM trades WHERE status = 'ACTIVE') AS open_trades,
            (SELECT max(count(*) - 1, 0) FROM sessions) AS restarts,
            (SELECT count(*) FROM notices) AS notices,
+           (SELECT count(*) FROM unprotected WHERE until_ms IS NULL) AS unprotected,
+           (SELECT coalesce(max(coalesce(until_ms, ?1) - from_ms), 0) / 1000.0 FROM unprotected) AS longest,
+           (SELECT count(*) FROM symbol_halts WHERE until_ms IS NULL) AS halted,
            (SELECT count(*) FROM notices WHERE sent_ms IS NULL) AS unsent
 """
 

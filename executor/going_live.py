@@ -153,7 +153,8 @@ class Trading:
 
     async def close(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._broker.settle(), _SETTLE_SECS)
+            async with asyncio.timeout(_SETTLE_SECS):
+                await self._broker.settle()
         self.take_now()
         await self._end()
         await self._broker.close()
@@ -172,7 +173,9 @@ class Trading:
         """Reconcile every so often, and soon where something gave cause."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._doubted.wait(), self._checks.look_secs)
+                # Not wait_for, which loses a cancellation that comes together with the event.
+                async with asyncio.timeout(self._checks.look_secs):
+                    await self._doubted.wait()
             cause = "; ".join(f"{symbol}: {why}" for symbol, why in self._doubts.items()) or "the clock"
             self._doubts.clear()
             self._doubted.clear()

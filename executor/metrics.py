@@ -34,6 +34,11 @@ class Metrics:
             "equity": Gauge("equity", "Equity at the newest mark, in the account's currency", **made),
             "restarts": Gauge("restarts", "Starts of the daemon on this ledger after the first", **made),
             "notices": Gauge("notices", "Notices that were ever left", **made),
+            "unprotected": Gauge("unprotected_trades", "Trades without their stop at the venue now", **made),
+            "longest": Gauge(
+                "unprotected_longest_seconds", "Longest time that a trade was without its stop at the venue", **made
+            ),
+            "halted": Gauge("symbols_halted", "Symbols on which nothing new is entered", **made),
             "unsent": Gauge("notices_unsent", "Notices that wait to be sent", **made),
         }
         self._began = 0.0
@@ -61,7 +66,7 @@ class Metrics:
         self._lag.observe(max(0.0, lag_secs))
 
     def gauge(self, **values: float) -> None:
-        """Set gauges: `open_trades`, `equity`, `restarts`, `notices`, `unsent`."""
+        """Set gauges by their names here."""
         for name, value in values.items():
             self._gauges[name].set(value)
 

@@ -15,11 +15,13 @@ from typer.main import get_command
 
 from executor.cli.main import app
 from executor.config import ExecutorConfig, load_config
+from executor.live_config import LiveConfig
 from executor.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "executor.md").read_text()
+LIVE = (DOCS / "live.md").read_text()
 UNIT = DOCS / "executor.service"
 
 
@@ -44,15 +46,24 @@ def test_a_command_of_the_documentation_is_there_with_its_options(line: str) -> 
     assert {word.split("=")[0] for word in words if word.startswith("-")} <= options
 
 
-def test_every_key_and_its_default_is_in_the_table_and_no_other() -> None:
-    part = PAGE.split("\n## Configuration\n")[1].split("\n## ")[0]
+@pytest.mark.parametrize(("page", "kind"), [(PAGE, ExecutorConfig), (LIVE, LiveConfig)])
+def test_every_key_and_its_default_is_in_the_table_and_no_other(page: str, kind: Any) -> None:
+    part = page.split("\n## Configuration\n")[1].split("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", part, re.MULTILINE))
-    assert list(documented) == [f.name for f in fields(ExecutorConfig)]
-    for field in fields(ExecutorConfig):
+    assert list(documented) == [f.name for f in fields(kind)]
+    for field in fields(kind):
         if field.default is MISSING or field.default in (None, "", ()):
             continue
         said: Any = tomllib.loads(f"x = {documented[field.name].strip('`')}")["x"]
         assert said == field.default, field.name
+
+
+def test_the_example_of_a_live_session_is_a_configuration(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", LIVE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "executor.toml").write_text(example)
+    config = load_config(tmp_path / "executor.toml", mode="live")
+    assert (config.venue, config.venue_symbol("BTC/USDT")) == ("gate", "BTC/USDT:USDT")
+    assert config.live.max_orders_a_day == 200
 
 
 def test_the_example_is_a_configuration(tmp_path: Path) -> None:
@@ -64,7 +75,7 @@ def test_the_example_is_a_configuration(tmp_path: Path) -> None:
 
 def test_every_metric_that_is_named_is_there() -> None:
     rendered = Metrics().render().decode()
-    named = set(re.findall(r"`(lockstep_\w+)`", PAGE))
+    named = set(re.findall(r"`(lockstep_\w+)`", PAGE + LIVE))
     assert named and all(f"# TYPE {name} " in rendered for name in named)
 
 
