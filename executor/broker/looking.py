@@ -45,7 +45,8 @@ def look_next(sent: Sent, now_ms: int) -> None:
         elif not is_set:
             sent.look_ms = now_ms + 1000 * _FEES_SECS
     elif sent.is_unknown:
-        sent.look_ms = min(sent.look_ms, now_ms)
+        if not is_set:
+            sent.look_ms = now_ms
     elif sent.is_cancelled or sent.is_leaving_now or sent.ticket.kind is Kind.ENTRY:
         if not is_set:
             sent.look_ms = now_ms + 1000 * _FIRST_SECS
