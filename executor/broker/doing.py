@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _STALE_MS = 10_000
 _FRESH_MS = 1_000
 _CANCEL_AGAIN_MS = 3_000
+_TAKEN_MS = 1_000
 
 
 class Breaker(Protocol):
@@ -249,7 +250,11 @@ class Doing:
         elif steps.due_ms < math.inf:
             self._due[name] = steps.due_ms
         elif not steps.actions and is_done(trade):
-            self.desk.drop(trade)
+            if any(one.order_id.rpartition("-")[0] == name for one in self.reports):
+                # Read anew from the ledger before the engine took them, they would be said a second time.
+                self._due[name] = now_ms + _TAKEN_MS
+            else:
+                self.desk.drop(trade)
 
     async def _submit(self, sent: Sent) -> None:
         word = await self.errands.submit(sent)
