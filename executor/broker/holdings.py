@@ -82,7 +82,7 @@ def groups(ours: Ours, theirs: Theirs, known: Mapping[str, Sent], tolerance: Tol
             min(_least(theirs.terms[symbol]) for symbol in symbols),
             tolerance.lots * lot + _unsaid(tickets, terms),
             {one.trade_id: mine[one.trade_id] for one in inside if mine[one.trade_id] > 0.0},
-            _waits(tickets, theirs.asked_ms - 1000 * tolerance.fresh_secs),
+            _waits(tickets, theirs.asked_ms, tolerance),
         )  # fmt: skip
 
 
@@ -209,15 +209,17 @@ def _unsaid(tickets: Sequence[Sent], terms: Terms) -> float:
     return terms.rules.taker * math.fsum(one.filled for one in tickets if one.lacks_fees)
 
 
-def _waits(tickets: Sequence[Sent], fresh_ms: float) -> str:
+def _waits(tickets: Sequence[Sent], asked_ms: int, tolerance: Tolerance) -> str:
     """Why what is held is not to be judged at this moment."""
     for one in tickets:
         name = f"{one.ticket.kind.value} {one.ticket.client_id}"
+        secs = (asked_ms - (one.changed_ms or one.ticket.created_ms)) / 1000
         if one.is_unknown:
             return f"the outcome of {name} is not known yet"
-        if not one.is_final and (one.ticket.type is Type.MARKET or one.is_leaving_now):
+        fills_now = one.ticket.type is Type.MARKET or one.is_leaving_now
+        if not one.is_final and fills_now and secs <= tolerance.filling_secs:
             return f"{name} is being filled"
-        if one.filled and (one.changed_ms or 0) >= fresh_ms:
+        if one.filled and secs <= tolerance.fresh_secs:
             return f"{name} was filled a moment ago"
     return ""
 

@@ -153,8 +153,10 @@ class Tolerance:
     ----------
     balance_share : of the allocated capital, for money. lots : of a symbol, for what is held: what is left by rounding
         is no difference. fresh_secs : what was filled within that time may not be in everything that a venue says.
+    filling_secs : an order that is to be filled at once, and has not changed for so long, is waited for no longer.
     """
 
     balance_share: float = 0.01
     lots: float = 0.5
     fresh_secs: float = 5.0
+    filling_secs: float = 60.0

@@ -31,6 +31,11 @@ class Hands(Session):
             self.ledger, self.broker, tolerance=Tolerance(), symbols=lambda: [SYMBOL], clock=self.venue.now_ms
         )
 
+    def kill(self) -> None:
+        # What the loops do while they are cancelled is not to start a request that outlives them.
+        self.broker._doing.is_running = False
+        super().kill()
+
     def look(self, cause: str = "the clock") -> list[tuple[str, str, int]]:
         """The rows of a look's differences."""
         before = len(self.rows())
