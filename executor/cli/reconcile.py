@@ -52,9 +52,9 @@ def reconcile(
         if pid is not None:
             return _show(_looked(book, pid), as_json)
         if not apply:
-            return _show(_planned(settings, book), as_json)
+            return _show(_asked(settings, book, apply=False), as_json)
     with one_daemon(path), Ledger.open(path) as book:
-        _show(_applied(settings, book), as_json)
+        _show(_asked(settings, book, apply=True), as_json)
 
 
 def _check_live(book: "Ledger") -> None:
@@ -80,15 +80,7 @@ def _looked(book: "Ledger", pid: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _planned(settings: "ExecutorConfig", book: "Ledger") -> dict[str, Any]:
-    return _ask(settings, book, apply=False)
-
-
-def _applied(settings: "ExecutorConfig", book: "Ledger") -> dict[str, Any]:
-    return _ask(settings, book, apply=True)
-
-
-def _ask(settings: "ExecutorConfig", book: "Ledger", *, apply: bool) -> dict[str, Any]:
+def _asked(settings: "ExecutorConfig", book: "Ledger", *, apply: bool) -> dict[str, Any]:
     """Connect, compare, and do what follows where that is wanted."""
     import asyncio
 
