@@ -33,8 +33,23 @@ STRATEGIES: tuple[tuple[str, dict[str, float]], ...] = (
 )
 
 
+def usual(scene: Scene, count: int) -> list[Member]:
+    """Instances of all five strategies with their defaults, on several intervals, no two alike."""
+    intervals, found = ("1m", "5m", "15m", "15m", "30m", "1h", "1h", "1h", "5m", "15m"), list[Member]()
+    names = [*dict.fromkeys(name for name, _ in STRATEGIES), "open_range_breakout"]
+    for k in range(count):
+        hold = f"{4 + k // (len(names) * len(scene.symbols))}h"
+        rules = TradeRules(side="both" if scene.market == "swap" else "long", max_hold=hold, signal_timeout="2h")
+        costs = Costs(taker_rate=TAKER, maker_rate=TAKER, slippage_bps=1.0)
+        symbol, interval = scene.symbols[k % len(scene.symbols)], intervals[k % len(intervals)]
+        found.append(
+            Member(names[k % len(names)], symbol, interval, rules=rules, costs=costs, exchange=EXCHANGE, base="1m")
+        )
+    return found
+
+
 def members(scene: Scene, count: int, intervals: tuple[str, ...]) -> list[Member]:
-    """Instances of several strategies, no two alike; short ones too where the market has them."""
+    """Instances that trade often, no two alike; short ones too where the market has them."""
     found = []
     for k in range(count):
         n, symbol = k // len(STRATEGIES), scene.symbols[k % len(scene.symbols)]

@@ -66,18 +66,28 @@ class Drive:
 
 def latencies(venue: Venue) -> dict[str, float]:
     """From a bar being final (the first update of the next one is pushed) to the orders that follow on the wire."""
-    found, pushed, minute = [], 0.0, -1
+    every, first, pushed, minute = list[float](), list[float](), 0.0, -1
+    is_first = True
     for entry in venue.log:
         if entry.verb == "push candle" and entry.ts_ms // MINUTE_MS != minute:
-            minute, pushed = entry.ts_ms // MINUTE_MS, entry.perf_secs
+            minute, pushed, is_first = entry.ts_ms // MINUTE_MS, entry.perf_secs, True
         elif entry.verb == "place" and entry.ts_ms % MINUTE_MS == 0 and entry.ts_ms // MINUTE_MS == minute:
-            found.append(1000 * (entry.perf_secs - pushed))
-    found.sort()
+            took = 1000 * (entry.perf_secs - pushed)
+            every.append(took)
+            if is_first:
+                first.append(took)
+            is_first = False
+    return _quantiles("orders", every) | _quantiles("bars with orders", first)
+
+
+def _quantiles(name: str, found: list[float]) -> dict[str, float]:
+    found = sorted(found)
     if not found:
-        return {"orders": 0}
+        return {name: 0}
+    n = len(found)
     return {
-        "orders": len(found), "p50_ms": found[len(found) // 2], "p99_ms": found[int(0.99 * (len(found) - 1))],
-        "worst_ms": found[-1],
+        name: n, f"{name}: p50 ms": found[n // 2], f"{name}: p99 ms": found[int(0.99 * (n - 1))],
+        f"{name}: worst ms": found[-1],
     }  # fmt: skip
 
 

@@ -31,9 +31,7 @@ def main() -> None:
     first = _START_MS + _HISTORY_DAYS * DAY_MS
     scene = Scene(folder, asked.venue, asked.market, ("BTC/USDT", "ETH/USDT"), first, asked.seed)
     columns = synthetic_columns(scene.symbols, _START, _HISTORY_DAYS + asked.days + 1, asked.seed)
-    account.make(
-        scene, columns, account.members(scene, asked.instances, ("5m", "15m", "1m", "30m")), first, is_now=False
-    )
+    account.make(scene, columns, account.usual(scene, asked.instances), first, is_now=False)
     file, port = folder / "scene.json", free_port()
     scene.put(file)
     config = account.configure(scene, options(scene, port), free_port())
