@@ -1,10 +1,8 @@
 """The local KuCoin through ccxt's REST client; what is asserted of orders is read from the exchange's own records."""
 
-import asyncio
 import hashlib
 import hmac
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import aiohttp
@@ -13,17 +11,9 @@ import pytest
 
 from executor.sandbox.book import NewOrder
 from executor.sandbox.kucoin import ApiKey
-from tests.exchange.venues import BTC, ETH, KEY, START_MS, World, kucoin, world
+from tests.exchange.venues import BTC, ETH, KEY, START_MS, World, kucoin, run
 
 MINUTE_MS = 60_000
-
-
-def run(scenario: Callable[[World], Awaitable[None]], **more: object) -> None:
-    async def go() -> None:
-        async with world(**more) as found:
-            await scenario(found)
-
-    asyncio.run(go())
 
 
 def test_markets_are_as_the_venue_lists_them() -> None:

@@ -11,17 +11,9 @@ import pytest
 from executor.sandbox.kucoin.news import ORDERS_V2
 from executor.sandbox.kucoin.talk import Talk
 from executor.sandbox.script import Point
-from tests.exchange.venues import START_MS, World, world
+from tests.exchange.venues import START_MS, World, run
 
 MINUTE_MS = 60_000
-
-
-def run(scenario: Callable[[World], Awaitable[None]], **more: object) -> None:
-    async def go() -> None:
-        async with world(**more) as found:
-            await scenario(found)
-
-    asyncio.run(go())
 
 
 def topics(w: World) -> set[str]:

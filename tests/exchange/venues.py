@@ -11,6 +11,7 @@ import ccxt.pro as ccxt_pro
 
 from executor.sandbox.book import Listing, Venue
 from executor.sandbox.faults import Fault, Faults
+from executor.sandbox.gate import GateFront, GateKey
 from executor.sandbox.kucoin import ApiKey, KucoinFront
 from executor.sandbox.serving import Front
 
@@ -18,6 +19,11 @@ START_MS = 1_700_000_040_000
 KEY = ApiKey("key-of-the-account", "secret-of-the-account", "passphrase", "General,Spot")
 BTC = Listing("BTC/USDT", "spot", "BTC", "USDT", 0.1, 0.00001, 0.0001, 0.1, fee_in="quote")
 ETH = Listing("ETH/USDT", "spot", "ETH", "USDT", 0.01, 0.0001, 0.001, 0.1, fee_in="quote")
+
+GATE_KEY = GateKey("key-of-the-account", "secret-of-the-account")
+GATE_BTC = Listing("BTC/USDT", "spot", "BTC", "USDT", 0.1, 0.00001, 0.0001, 3.0)
+GATE_ETH = Listing("ETH/USDT", "spot", "ETH", "USDT", 0.01, 0.0001, 0.001, 3.0)
+SWAP = Listing("BTC/USDT:USDT", "swap", "BTC", "USDT", 0.1, 1.0, 1.0, contract_size=0.001, taker=0.0005, maker=0.0002)
 
 
 class Clock:
@@ -72,6 +78,31 @@ def kucoin(clock: Clock, balances: Mapping[str, float] | None = None, **more: An
     venue.price("ETH/USDT", 3_000.0)
     faults = Faults(clock)
     return venue, faults, KucoinFront(venue, faults, more.pop("key", KEY), move_clock=clock.move, **more)
+
+
+def gate(clock: Clock, balances: Mapping[str, float] | None = None, **more: Any) -> tuple[Venue, Faults, GateFront]:
+    """A Gate with two spot markets and a swap that were traded; the swap has an account of its own."""
+    venue = Venue(
+        [GATE_BTC, GATE_ETH, SWAP],
+        {"USDT": 10_000.0, **(balances or {})},
+        clock=clock,
+        swap_balances={"USDT": 10_000.0},
+        hedge=more.pop("hedge", False),
+    )
+    for symbol, price in (("BTC/USDT", 50_000.0), ("ETH/USDT", 3_000.0), (SWAP.symbol, 50_000.0)):
+        venue.price(symbol, price)
+    faults = Faults(clock)
+    return venue, faults, GateFront(venue, faults, more.pop("key", GATE_KEY), move_clock=clock.move, **more)
+
+
+def run(scenario: Callable[["World"], Awaitable[None]], **more: Any) -> None:
+    """Play the scenario in a world of its own; see `world` for the rest."""
+
+    async def go() -> None:
+        async with world(**more) as found:
+            await scenario(found)
+
+    asyncio.run(go())
 
 
 @asynccontextmanager
