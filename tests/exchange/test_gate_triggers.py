@@ -139,7 +139,7 @@ def test_stops_are_cancelled_one_and_all(symbol: str) -> None:
 
 def test_a_market_order_from_a_spot_trigger_is_refused_and_so_is_a_trigger_on_the_wrong_side_of_a_swap() -> None:
     async def scenario(w: World) -> None:
-        with pytest.raises(ccxt.BadRequest, match="put.type"):
+        with pytest.raises(ccxt.BadRequest, match=r"put\.type"):
             await w.rest.create_order(BTC, "market", "sell", 0.1, None, {"stopLossPrice": 48_000.0})
         with pytest.raises(ccxt.ExchangeError, match="AUTO_TRIGGER_PRICE_LESS_LAST"):
             await stop(w, SWAPPED, stopLossPrice=51_000.0)
