@@ -140,7 +140,9 @@ class Sent:
     def _filled(self, word: Word) -> bool:
         more = word.filled > self.filled * (1.0 + _NEAR)
         if more:
-            self.filled, self.price = word.filled, word.price
+            # Contracts and decimals lose the last bit of what was asked for.
+            is_all = math.isclose(word.filled, self.ticket.qty, rel_tol=_NEAR)
+            self.filled, self.price = self.ticket.qty if is_all else word.filled, word.price
             # What was paid for less says nothing of the rest.
             self.fees = None
         if word.fees is None or self.fees is not None or word.filled < self.filled * (1.0 - _NEAR) or not self.filled:

@@ -236,8 +236,9 @@ def whole_lots(qty: float, step: float) -> float:
     if step <= 0.0:
         return max(0.0, qty)
     count = math.floor(qty / step + _NOISE)
-    # The decimal of so many steps, not a product with noise in its last digits.
-    return max(0.0, round(count * step, 12))
+    # The decimal of so many steps, not a product with noise in its last digits; what is whole stays as it was sized.
+    lots = max(0.0, round(count * step, 12))
+    return qty if math.isclose(lots, qty, rel_tol=1e-9) else lots
 
 
 def same_qty(a: float, b: float, market: Market) -> bool:

@@ -33,6 +33,13 @@ _BARS = """
 SELECT exchange, symbol, base, ts, open, high, low, close, volume, filled, source FROM bars WHERE event IS NOT NULL
 ORDER BY exchange, symbol, base, ts
 """
+# What a venue made of the orders of a live session.
+_FILLS = """
+SELECT f.trade_id, o.kind, f.ts_ms, f.price, f.qty, f.fee_money, o.created_ms
+FROM fills f JOIN orders o USING (order_id) ORDER BY f.ts_ms, f.fill_id
+"""
+_ENDS = "SELECT order_id, trade_id, kind, status, reason FROM orders WHERE reason != '' ORDER BY order_id"
+_VERSIONS = "SELECT id, deployment FROM instances ORDER BY id"
 _LAST_CLOSES = """
 SELECT i.id, max(b.ts) AS ts, b.close FROM instances i JOIN bars b USING (exchange, symbol, base)
 WHERE b.event IS NOT NULL GROUP BY i.id
@@ -103,7 +110,8 @@ def export(path: Path, out: Path | None = None) -> Path:
         with RunWriter(str(config["mode"]), config, root=out) as writer:
             for name, frame in _tables(ledger, run).items():
                 writer.write_frame(name, frame)
-            writer.note(acts=acts_of(ledger), deployment=config["deployment"])
+            versions = {row["id"]: row["deployment"] for row in ledger.rows(_VERSIONS)}
+            writer.note(acts=acts_of(ledger), deployment=config["deployment"], versions=versions)
             return writer.finish()
 
 
@@ -216,7 +224,9 @@ def _tables(ledger: Ledger, run: Session) -> "dict[str, pl.DataFrame]":
 
     known: Any = run
     said = _said(ledger)
+    venue = {"fills": _fills(ledger), "ends": _ends(ledger)} if ledger.meta("mode") == "live" else {}
     return {
+        **venue,
         "trades": _with(frames.trades_table(known), said, "signal_ts").drop("scale", strict=False),
         "signals": _with(frames.signals_table(known, np.full(len(run.signals), np.nan)), said, "ts"),
         "orders": _orders(ledger),
@@ -268,6 +278,25 @@ def _orders(ledger: Ledger) -> "pl.DataFrame":
     waiting = pl.col("status").replace("OPEN", "NEW")
     times = (pl.col("created_ts").cast(TIME), pl.col("closed_ts").cast(TIME))
     return frame.with_columns(waiting, *times).select(ORDER_COLUMNS).sort("created_ts", "order_id")
+
+
+def _fills(ledger: Ledger) -> "pl.DataFrame":
+    """What was filled at a venue: when, and when its order was made; quantity in base units, fee in money."""
+    import polars as pl
+
+    kinds = {
+        "trade_id": pl.String, "kind": pl.String, "ts_ms": pl.Int64, "price": pl.Float64, "qty": pl.Float64,
+        "fee": pl.Float64, "ordered_ms": pl.Int64,
+    }  # fmt: skip
+    return pl.DataFrame([tuple(r) for r in ledger.rows(_FILLS)], schema=kinds, orient="row")
+
+
+def _ends(ledger: Ledger) -> "pl.DataFrame":
+    """Orders that did not simply fill, and why."""
+    import polars as pl
+
+    names = ("order_id", "trade_id", "kind", "status", "reason")
+    return pl.DataFrame([tuple(r) for r in ledger.rows(_ENDS)], schema=dict.fromkeys(names, pl.String), orient="row")
 
 
 def _bars(ledger: Ledger) -> "pl.DataFrame":

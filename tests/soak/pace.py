@@ -42,7 +42,7 @@ _WORKING = """
             SELECT 1 FROM venue_orders AS v WHERE v.trade_id = t.trade_id AND v.kind = 'stop' AND v.seen = 'OPEN')
             AND EXISTS (SELECT 1 FROM orders AS o WHERE o.trade_id = t.trade_id AND o.kind = 'stop'
                 AND o.status IN ('NEW', 'OPEN')))
-         + (SELECT count(*) FROM orders AS o WHERE o.kind = 'exit' AND o.status IN ('NEW', 'OPEN'))
+         + (SELECT count(*) FROM orders AS o WHERE o.kind IN ('entry', 'exit') AND o.status IN ('NEW', 'OPEN'))
          + (SELECT count(*) FROM venue_orders WHERE kind = 'entry' AND seen IN ('NEW', 'UNKNOWN', 'OPEN', 'FIRED'))
 """
 _FILLED = "SELECT total(filled) FROM venue_orders"

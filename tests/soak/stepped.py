@@ -47,7 +47,9 @@ class Drive:
                 await self._venue.advance(self._clock())
                 if step == 0 or self._touched:
                     self._touched = False
-                    await self._follower.caught_up(at if minute > 1 else -1, busy=True)
+                    await self._follower.caught_up(
+                        at if minute else -1, busy=True, most_secs=30.0 if minute < 2 else 3.0
+                    )
             if (at + MINUTE_MS) % DAY_MS == 0 or minute == 1440:
                 self.memory.append(_resident_mb(pid))
         print(f"{self._follower.late} steps were not waited for to the end", flush=True)

@@ -12,6 +12,7 @@ import polars as pl
 from toolkit.analysis.runs import Run, read_run
 from toolkit.bars.series import utc
 from toolkit.errors import InputError, RunError
+from toolkit.verify.live_report import LiveReport, live_report
 from toolkit.verify.parity_bars import BARS_KEY, bars_within, with_stored_bars
 from toolkit.verify.parity_causes import attribute
 from toolkit.verify.parity_report import Count, ParityReport
@@ -19,6 +20,7 @@ from toolkit.verify.parity_rows import Compared, compare_rows
 from toolkit.verify.parity_tables import KEYS, Period, RunTables, common_period, read_tables, within
 
 LEDGER = ".sqlite"
+LIVE = "live"
 _DECISION = ("decision", "reason")
 # The toolkit does not import the executor.
 _EXPORT = "from executor.cli.main import main; main()"
@@ -92,8 +94,11 @@ def _warnings(
 
 def parity(
     a: str | Path, b: str | Path | None = None, *, root: Path | None = None, db: Path | None = None
-) -> ParityReport:
+) -> ParityReport | LiveReport:
     """Hold two runs against each other; `.certified` says that they are equal to the last bit.
+
+    A live session's ledger alone is held against the backtest of its own records otherwise: prices and quantities are
+    the venue's, and `.ok` says that each difference has a cause.
 
     Parameters
     ----------
@@ -109,8 +114,11 @@ def parity(
     RunError, UnknownNameError : what is named is no such run, or cannot be read or exported.
     """
     with tempfile.TemporaryDirectory(prefix="lockstep-parity-") as folder:
-        one = read_tables(_run(a, root, Path(folder)))
+        run = _run(a, root, Path(folder))
+        one = read_tables(run)
         other = read_tables(_of_ledger(Path(a), "recheck", Path(folder)) if b is None else _run(b, root, Path(folder)))
+        if b is None and one.kind == LIVE:
+            return live_report(run, one, other)
     if b is None:
         return compare(one, other)
     return compare(with_stored_bars(one, other, db), with_stored_bars(other, one, db))
