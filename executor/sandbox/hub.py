@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from executor.sandbox.faults import Faults
 
@@ -129,11 +129,16 @@ class Hub:
         return socket
 
     async def _listen(self, socket: web.WebSocketResponse, line: Line) -> None:
-        async for message in socket:
+        unread = list[WSMessage]()
+        async for said in socket:
+            # What is said to a frozen socket waits in it until it is read again.
+            unread.append(said)
             if self._faults.lasting("socket_freeze"):
                 continue
-            if message.type == WSMsgType.PING:
-                await socket.pong(message.data)
-            elif message.type == WSMsgType.TEXT:
-                for frame in line.talk.answer(json.loads(message.data)):
-                    line.put(frame)
+            for message in unread:
+                if message.type == WSMsgType.PING:
+                    await socket.pong(message.data)
+                elif message.type == WSMsgType.TEXT:
+                    for frame in line.talk.answer(json.loads(message.data)):
+                        line.put(frame)
+            unread.clear()

@@ -14,6 +14,8 @@ from executor.broker.venue import Listed, Seen, Type, Word
 
 _OPEN = frozenset(
     {"open", "new", "live", "active", "put", "update", "match", "partially_filled", "untriggered", "triggering"}
+    # Of futures orders on Gate's websocket, where ccxt passes them on.
+    | {"_new", "_update"}
 )
 _REJECTED = frozenset({"rejected", "failed", "fail"})
 # Of triggers, as `finish_as`, `status` or ccxt's status says it.
