@@ -8,10 +8,9 @@ import asyncio
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from executor.broker.base import Kind
 from executor.broker.venue import (
     Balance,
     Capabilities,
@@ -154,8 +153,14 @@ class FakeVenue:
     async def last_price(self, symbol: str) -> float:
         return await self._question("price", lambda: self.prices[symbol])
 
+    async def traded(self, symbol: str) -> Sequence[Listed]:
+        return await self._question("traded", list)
+
     async def hear(self) -> Heard:
         return await self._news.get()
+
+    async def can_withdraw(self) -> bool | None:
+        return False
 
     async def close(self) -> None:
         self._news = asyncio.Queue()
@@ -274,7 +279,9 @@ class FakeVenue:
     def _free(self, symbol: str) -> float:
         base, locked = symbol.partition("/")[0], 0.0
         if self.markets[symbol].triggers_lock:
-            locked = sum(r.left for r in self.records if r.is_open and r.ticket.symbol == symbol and r.ticket.side == "sell")
+            locked = sum(
+                r.left for r in self.records if r.is_open and r.ticket.symbol == symbol and r.ticket.side == "sell"
+            )
         return self.coins[base] - locked
 
     def _reducible(self, ticket: Ticket) -> float:

@@ -114,7 +114,9 @@ class SmallEngine:
             if kind is not Kind.ENTRY and row is not None and row["status"] == "ACTIVE":
                 self._closed(trade_id, kind, cancelled)
 
-    def _opened(self, trade_id: str, entry: object, qty: float, report: Report, wanted: list[Order], now_ms: int) -> None:
+    def _opened(
+        self, trade_id: str, entry: object, qty: float, report: Report, wanted: list[Order], now_ms: int
+    ) -> None:
         order = self._order(entry)
         side = "long" if order.side == "buy" else "short"
         sign = 1.0 if side == "long" else -1.0
