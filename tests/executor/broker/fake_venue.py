@@ -1,7 +1,7 @@
 """A venue that is honest about what it does and unreliable in everything around it.
 
-It matches at one price a symbol, on the clock of its loop. Requests, answers and news get lost, late, doubled or refused
-as the test says; what the venue did all the same stands in `records`, which are its own.
+It matches at one price a symbol, on the clock of its loop. Requests, answers and news get lost, late, doubled or
+refused as the test says; what the venue did all the same stands in `records`, which are its own.
 """
 
 import asyncio
@@ -272,9 +272,10 @@ class FakeVenue:
         if can.market == "swap":
             if ticket.reduce_only and self._reducible(ticket) <= 1e-12:
                 raise RefusedError("reduce-only with nothing to reduce")
-        elif ticket.side == "sell" and (ticket.type is Type.MARKET or can.triggers_lock):
-            if ticket.qty > self._free(ticket.symbol) + 1e-9:
-                raise RefusedError("not enough", is_funds=True)
+            return
+        binds = ticket.side == "sell" and (ticket.type is Type.MARKET or can.triggers_lock)
+        if binds and ticket.qty > self._free(ticket.symbol) + 1e-9:
+            raise RefusedError("not enough", is_funds=True)
 
     def _free(self, symbol: str) -> float:
         base, locked = symbol.partition("/")[0], 0.0
@@ -369,7 +370,7 @@ class FakeVenue:
     def _listed(self, symbol: str) -> list[Listed]:
         return [
             Listed(
-                *(getattr(record.word(), name) for name in Word.__dataclass_fields__), side=record.ticket.side,
+                **vars(record.word()), side=record.ticket.side,
                 type=record.ticket.type, qty=record.ticket.qty, limit_price=record.ticket.price,
                 trigger_price=record.ticket.trigger_price,
             )

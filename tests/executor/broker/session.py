@@ -1,12 +1,15 @@
 """A live session against the fake venue: a daemon's loop as small as possible, that can be killed and started again."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
+from executor.broker.base import Kind
 from executor.broker.live import LiveBroker, LiveSettings
 from executor.broker.venue import Capabilities
 from executor.ledger import Ledger
-from tests.executor.broker.fake_venue import SPOT, FakeVenue
+from executor.ledger.ledger import Row
+from tests.executor.broker.fake_venue import SPOT, FakeVenue, Record
 from tests.executor.broker.small_engine import Plan, SmallEngine
 from tests.executor.broker.virtual import VirtualLoop
 
@@ -43,6 +46,7 @@ class Session:
 
     def kill(self) -> None:
         """As by SIGKILL: nothing is tidied up; what is under way at the venue goes on there."""
+        self.broker._doing.is_running = False
         tasks = [*self._tasks, *self.broker._doing.errands._tasks]
         for task in tasks:
             task.cancel()
@@ -76,10 +80,30 @@ class Session:
     def price(self, price: float, symbol: str = SYMBOL) -> None:
         self.venue.trade_at(symbol, price)
 
+    def at_venue(self, *kinds: Kind) -> list[Record]:
+        """Orders of these kinds that wait there, all of them without a kind."""
+        return [one for one in self.venue.records if one.is_open and one.ticket.kind in (kinds or tuple(Kind))]
+
+    def sent(self, kind: Kind) -> list[Record]:
+        """Every order of a kind that ever arrived."""
+        return [one for one in self.venue.records if one.ticket.kind is kind]
+
+    def trade(self, trade_id: str) -> dict[str, object]:
+        found = self.engine.row(trade_id)
+        assert found is not None
+        return found
+
+    def tickets(self, kind: Kind) -> list[Row]:
+        """The ledger's rows of a kind, oldest first."""
+        return self.ledger.rows("SELECT * FROM venue_orders WHERE kind = ? ORDER BY rowid", (kind.value,))
+
     def close(self) -> None:
         self.kill()
         self.loop.end()
         self.ledger.close()
+
+
+Open = Callable[..., Session]
 
 
 async def _gathered(tasks: list["asyncio.Task[None]"]) -> None:

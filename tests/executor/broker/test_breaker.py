@@ -42,8 +42,10 @@ def ledger(tmp_path: Path) -> Ledger:
 
 def entry(qty: float, symbol: str = "BTC/USDT", position: str = "long", trade: str = "new") -> Ticket:
     side = "buy" if position == "long" else "sell"
-    return Ticket(f"ls-{trade}", f"{trade}-entry", trade, Kind.ENTRY, symbol, side, position, Type.MARKET, qty, math.nan,
-                  math.nan, False, NOW)  # fmt: skip
+    return Ticket(
+        f"ls-{trade}", f"{trade}-entry", trade, Kind.ENTRY, symbol, side, position, Type.MARKET, qty, math.nan,
+        math.nan, False, NOW,
+    )  # fmt: skip
 
 
 def hold(book: Ledger, name: str, symbol: str, qty: float, side: str = "long") -> None:

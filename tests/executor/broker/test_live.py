@@ -1,34 +1,11 @@
 """A live session from entry to exit, asserted on the venue's own records."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
 from executor.broker.base import Kind
 from executor.broker.venue import Seen, Type
-from tests.executor.broker.fake_venue import SWAP, Record
-from tests.executor.broker.session import SYMBOL, Session
-
-Open = Callable[..., Session]
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Open]:
-    sessions: list[Session] = []
-
-    def make(**settings: object) -> Session:
-        found = Session(tmp_path / f"{len(sessions)}.sqlite", **settings)  # type: ignore[arg-type]
-        sessions.append(found)
-        return found
-
-    yield make
-    for one in sessions:
-        one.close()
-
-
-def at_venue(session: Session, *kinds: Kind) -> list[Record]:
-    return [one for one in session.venue.records if one.is_open and one.ticket.kind in (kinds or tuple(Kind))]
+from tests.executor.broker.fake_venue import SWAP
+from tests.executor.broker.session import SYMBOL, Open
 
 
 def test_an_entry_has_its_stop_and_target_at_the_venue_for_what_is_held(opened: Open) -> None:
@@ -36,7 +13,7 @@ def test_an_entry_has_its_stop_and_target_at_the_venue_for_what_is_held(opened: 
     trade = session.enter()
     session.pass_secs(1.0)
     assert session.engine.held(trade) == pytest.approx(0.998)
-    (stop,), (target,) = at_venue(session, Kind.STOP), at_venue(session, Kind.TARGET)
+    (stop,), (target,) = session.at_venue(Kind.STOP), session.at_venue(Kind.TARGET)
     assert (stop.ticket.type, stop.ticket.qty, stop.ticket.trigger_price) == (Type.STOP, 0.998, 95.0)
     assert stop.ticket.price == pytest.approx(95.0 * 0.995)
     assert (target.ticket.qty, target.ticket.trigger_price) == (0.998, 110.0)
@@ -49,9 +26,9 @@ def test_an_exit_is_sold_first_and_then_the_others_go(opened: Open) -> None:
     session.pass_secs(1.0)
     session.leave(trade)
     session.pass_secs(2.0)
-    assert session.engine.row(trade)["status"] == "CLOSED"  # type: ignore[index]
+    assert session.trade(trade)["status"] == "CLOSED"
     assert session.venue.coins["BTC"] == pytest.approx(0.0, abs=1e-9)
-    assert at_venue(session) == []
+    assert session.at_venue() == []
     ends = {one.ticket.kind: (one.seen, one.ended_ms) for one in session.venue.records}
     assert ends[Kind.EXIT][0] is Seen.FILLED and ends[Kind.STOP][0] is Seen.CANCELLED
     assert ends[Kind.STOP][1] > ends[Kind.EXIT][1]  # type: ignore[operator]
@@ -67,7 +44,7 @@ def test_a_stop_that_fires_cancels_the_target(opened: Open) -> None:
     assert session.venue.positions[SYMBOL] == 0.0
     assert session.engine.status(f"{trade}-stop") == "CLOSED"
     assert session.engine.status(f"{trade}-target") == "CANCELLED"
-    assert at_venue(session) == []
+    assert session.at_venue() == []
 
 
 @pytest.mark.parametrize("at_secs", [0.0, 0.005, 0.015, 0.03, 0.045, 0.06, 1.0])
@@ -80,10 +57,10 @@ def test_killed_at_any_moment_it_goes_on(opened: Open, at_secs: float) -> None:
     assert len([one for one in session.venue.records if one.ticket.kind is Kind.ENTRY]) <= 1
     if session.venue.coins["BTC"]:
         assert session.engine.held(trade) == pytest.approx(session.venue.coins["BTC"])
-        assert [one.left for one in at_venue(session, Kind.STOP)] == [0.998]
+        assert [one.left for one in session.at_venue(Kind.STOP)] == [0.998]
     session.leave(trade)
     session.pass_secs(2.0)
     session.restart()
     session.pass_secs(2.0)
     assert session.venue.coins["BTC"] == pytest.approx(0.0, abs=1e-9)
-    assert at_venue(session) == []
+    assert session.at_venue() == []
