@@ -74,7 +74,8 @@ class Record:
 @dataclass
 class Faults:
     """What goes wrong next. requests : by verb, what befalls the next ones, in turn: `lost` (the request), `unanswered`
-    (done, no answer), `late` (done after some seconds, given up before), `slow`, `busy` (429), `refused`, `funds`.
+    (done, no answer), `late` (done after `late_secs` of the venue, given up before), `slow`, `busy` (429), `refused`,
+    `funds`.
 
     muted : no news. lags_secs : news are late by that. doubles : every news comes twice. hides_fees : news name none.
     fails_triggers : so many triggers fail when they fire. share : of an order that fills at once, the rest later.
@@ -113,7 +114,7 @@ class FakeVenue:
         self.halted: set[str] = set()
         self.submits: Counter[str] = Counter()
         self.watchers: list[Callable[[], None]] = []
-        self._latency_secs = latency_secs
+        self._latency_secs, self.late_secs = latency_secs, 3.0
         self._news: asyncio.Queue[Heard] = asyncio.Queue()
         self._is_heard = True
 
@@ -222,7 +223,7 @@ class FakeVenue:
                 raise RefusedError("too many requests", code="rate", pause_secs=1.0)
             raise RefusedError("refused", is_funds=fault == "funds")
         done: asyncio.Future[_T] = self.loop.create_future()
-        there_secs = 3.0 if fault == "late" else self._latency_secs / 2
+        there_secs = self.late_secs if fault == "late" else self._latency_secs / 2
         self.loop.call_later(there_secs, _settle, done, act)
         done.add_done_callback(_seen)
         if fault == "late":
