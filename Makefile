@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lint types lock clean
+.PHONY: help demo test check bench soak lint types lock clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,10 @@ types: $(STAMP)
 
 bench: $(STAMP)  ## run the benchmarks of tests/bench and print their tables
 	$(BIN)/python -m tests.bench
+
+soak: $(STAMP)  ## the live broker: 10,000 random sequences of faults, then an hour of real time with faults and kills
+	LOCKSTEP_SOAK=10000 $(BIN)/python -m pytest -q -n 4 tests/executor/broker/test_machine.py
+	$(BIN)/python -m tests.soak.live --minutes 60 --venue gate --market swap
 
 lock: ## rewrite requirements.lock (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 \

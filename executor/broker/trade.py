@@ -99,7 +99,9 @@ class Steps:
     watches: bool = False
 
     def wait(self, until_ms: float) -> None:
-        self.due_ms = min(self.due_ms, until_ms)
+        # What is past was looked at just now: another look at the same moment would find the same, for ever.
+        if until_ms > self.now_ms:
+            self.due_ms = min(self.due_ms, until_ms)
 
     def cancel(self, sent: Sent) -> None:
         """Ask for the end of a ticket that the venue has, unless that is under way or was done a moment ago."""

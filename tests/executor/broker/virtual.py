@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+_MOST_ROUNDS = 5_000
 
 
 class _Selector(selectors.SelectSelector):
@@ -14,10 +15,14 @@ class _Selector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._rounds = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise AssertionError("everybody waits for what will never happen")
+        self._rounds = 0 if timeout > 0.0 else self._rounds + 1
+        if self._rounds > _MOST_ROUNDS:
+            raise AssertionError("somebody works for ever at one moment")
         self.now += max(timeout, 0.0)
         return []
 

@@ -7,9 +7,9 @@ import pytest
 
 from executor.api.config import DEFAULT_PORT, ApiConfig
 from executor.config import ExecutorConfig, load_config
-from executor.live_config import LiveConfig
 from executor.ledger import Ledger
 from executor.ledger.names import default_ledger
+from executor.live_config import LiveConfig
 from executor.parts import make_engine
 from toolkit.errors import InputError, LedgerError, LockstepError, UnknownNameError
 from toolkit.models.serve.token import make_token
