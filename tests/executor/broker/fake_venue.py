@@ -97,7 +97,8 @@ class FakeVenue:
     Attributes
     ----------
     records : every order that arrived, oldest first. coins, money : what is on the account. positions : of swaps,
-        above 0 long. fault_ms : when something last went wrong. submits : requests by client id, as they were sent.
+        above 0 long. fault_ms : when something last went wrong. refuses : which tickets it never takes.
+        submits : requests by client id, as they were sent.
     """
 
     def __init__(
@@ -112,11 +113,11 @@ class FakeVenue:
         self.positions: dict[str, float] = defaultdict(float)
         self.money, self.base_fee = 1e9, base_fee
         self.halted: set[str] = set()
+        self.refuses: Callable[[Ticket], bool] = lambda ticket: False
         self.submits: Counter[str] = Counter()
         self.watchers: list[Callable[[], None]] = []
         self._latency_secs, self.late_secs = latency_secs, 3.0
         self._news: asyncio.Queue[Heard] = asyncio.Queue()
-        self._is_heard = True
 
     def now_ms(self) -> int:
         return START_MS + round(self.loop.time() * 1000)
@@ -191,8 +192,9 @@ class FakeVenue:
 
     def drop(self) -> None:
         """The connection breaks and is back; what was said meanwhile is lost."""
-        self._news = queue = asyncio.Queue[Heard]()
-        queue.put_nowait(Heard(is_broken=True))
+        while not self._news.empty():
+            self._news.get_nowait()
+        self._news.put_nowait(Heard(is_broken=True))
         self.struck()
 
     def struck(self) -> None:
@@ -256,6 +258,8 @@ class FakeVenue:
     def _place(self, ticket: Ticket) -> Word:
         if ticket.symbol in self.halted:
             raise RefusedError("the symbol is halted", is_halted=True)
+        if self.refuses(ticket):
+            raise RefusedError("not this one")
         if ticket.qty < self._rules.min_qty * (1 - 1e-9):
             raise RefusedError("below the minimum")
         self._check_funds(ticket)
