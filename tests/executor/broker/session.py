@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from executor.broker.base import Kind
 from executor.broker.live import LiveBroker, LiveSettings
@@ -96,6 +97,9 @@ class Session:
     def tickets(self, kind: Kind) -> list[Row]:
         """The ledger's rows of a kind, oldest first."""
         return self.ledger.rows("SELECT * FROM venue_orders WHERE kind = ? ORDER BY rowid", (kind.value,))
+
+    def value(self, sql: str) -> Any:
+        return self.ledger.value(sql)
 
     def close(self) -> None:
         self.kill()

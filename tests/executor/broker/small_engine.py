@@ -49,6 +49,14 @@ class SmallEngine:
             self.broker.send(Intent(Verb.CANCEL, order, "expired"))
             self.broker.flush(now_ms)
 
+    def unwant(self, order_id: str, now_ms: int) -> None:
+        """No longer want a stop or a target."""
+        order = self._order(self.ledger.rows("SELECT * FROM orders WHERE order_id = ?", (order_id,))[0])
+        with self.ledger.transaction("unwant"):
+            self.ledger.update("orders", {"order_id": order_id}, {"status": "CANCELLED"})
+        self.broker.send(Intent(Verb.CANCEL, order, "no longer wanted"))
+        self.broker.flush(now_ms)
+
     def trail(self, trade_id: str, level: float, now_ms: int) -> None:
         row = self.row(trade_id)
         if row is not None and row["status"] == "ACTIVE" and self.status(f"{trade_id}-stop") in ("NEW", "OPEN"):
