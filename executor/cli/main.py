@@ -29,6 +29,7 @@ COMMANDS: tuple[str, ...] = (
     "replay",
     "restore",
     "run",
+    "sandbox",
     "status",
     "token",
     "venues",
