@@ -1,4 +1,18 @@
-"""`Venue`: the local exchange without its protocol: one account, markets that trade by a script, and its records."""
+"""`Venue`: the local exchange without its protocol: one account, markets that trade by a script, and its records.
+
+Time is who drives it. A driver in the same process steps through a week as fast as it likes:
+
+    venue.script(symbol, bars)
+    for now_ms in moments:
+        clock.now_ms = now_ms
+        await venue.advance(now_ms)
+
+`advance` walks through everything that is due up to then in the order of time, one moment after the other: prices, what
+they match, triggers, expiries, funding; within a moment `venue.now()` is that moment, whatever the clock says. What the
+fronts push is written to their sockets before the next moment begins (`flushes`), so nothing is in flight here when it
+returns; whether a client has read it, only the client knows. `price` does one trade at once, with pushes queued and
+written by the loop. Stamps of requests are judged by a front's `wall`, which no market's clock moves.
+"""
 
 import heapq
 import math
