@@ -20,13 +20,15 @@ SYMBOL = "BTC/USDT"
 class Session:
     """`engine`, `broker` and `venue` on one virtual clock, the ledger in `path`."""
 
+    venue_type: type[FakeVenue] = FakeVenue
+
     def __init__(
         self, path: Path, markets: dict[str, Capabilities] | None = None, *, plan: Plan | None = None,
         settings: LiveSettings | None = None, base_fee: bool = True,
     ) -> None:  # fmt: skip
         self.loop = VirtualLoop()
         asyncio.set_event_loop(None)
-        self.venue = FakeVenue(self.loop, markets or {SYMBOL: SPOT}, base_fee=base_fee)
+        self.venue = self.venue_type(self.loop, markets or {SYMBOL: SPOT}, base_fee=base_fee)
         self.ledger = Ledger.open(path, create=True, synchronous="OFF", check=False)
         self.plan, self.settings = plan or Plan(), settings or LiveSettings()
         self.doubts: list[tuple[str, str]] = []

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from executor.broker.base import Kind
 from executor.broker.venue import Capabilities, Seen
-from tests.executor.broker.by_hand import HandVenue
 from tests.executor.broker.fake_venue import RULES, SPOT, SWAP
 from tests.executor.broker.session import SYMBOL
 from tests.executor.broker.test_reconciling import Hands
@@ -92,8 +91,7 @@ def check(s: Hands, others: list[object]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(STEPS, max_size=12))
 def test_in_the_end_both_sides_agree(market: Capabilities, steps: list[tuple[str, float]]) -> None:
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.executor.broker.session.FakeVenue", HandVenue)
+    with tempfile.TemporaryDirectory() as folder:
         s = Hands(Path(folder) / "live.sqlite", {SYMBOL: market}, base_fee=False)
         try:
             s.ledger.insert("cash_flows", {"ts_ms": 0, "kind": "allocated", "amount": s.venue.money, "note": ""})

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,17 +23,13 @@ class Hands(Session):
     """A session with a person at the venue, and a reconciler."""
 
     venue: HandVenue
+    venue_type = HandVenue
 
     def start(self) -> None:
         super().start()
         self.reconciler = Reconciler(
             self.ledger, self.broker, tolerance=Tolerance(), symbols=lambda: [SYMBOL], clock=self.venue.now_ms
         )
-
-    def kill(self) -> None:
-        # What the loops do while they are cancelled is not to start a request that outlives them.
-        self.broker._doing.is_running = False
-        super().kill()
 
     def look(self, cause: str = "the clock") -> list[tuple[str, str, int]]:
         """The rows of a look's differences."""
@@ -46,9 +41,6 @@ class Hands(Session):
     def rows(self) -> list[tuple[str, str, int]]:
         return [tuple(row) for row in self.ledger.rows(LOOKS)]
 
-    def value(self, sql: str) -> Any:
-        return self.ledger.value(sql)
-
 
 @pytest.fixture(params=[SPOT, SWAP], ids=["spot", "swap"])
 def market(request: pytest.FixtureRequest) -> Capabilities:
@@ -57,8 +49,7 @@ def market(request: pytest.FixtureRequest) -> Capabilities:
 
 
 @pytest.fixture
-def session(tmp_path: Path, market: Capabilities, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hands]:
-    monkeypatch.setattr("tests.executor.broker.session.FakeVenue", HandVenue)
+def session(tmp_path: Path, market: Capabilities) -> Iterator[Hands]:
     found = Hands(tmp_path / "live.sqlite", {SYMBOL: market}, base_fee=False)
     found.ledger.set_meta("currency", "USDT")
     found.ledger.insert("cash_flows", {"ts_ms": 0, "kind": "allocated", "amount": found.venue.money, "note": ""})
