@@ -1,6 +1,6 @@
 """The exchange of a week at speed: the market waits at each step until the daemon has done what follows from it.
 
-`python -m tests.soak.stepped SCENE PORT DAYS`, with the daemon of `tests.soak.daemon` beside it. It leaves the
+`python -m tests.soak.stepped SCENE PORT MINUTES`, with the daemon of `tests.soak.daemon` beside it. It leaves the
 exchange's records in the scene's folder, with latencies and the daemon's memory after each day.
 """
 
@@ -37,20 +37,20 @@ class Drive:
     def _hear(self, event: Event) -> None:
         self._touched = self._touched or event.kind in ("fill", "trigger", "order")
 
-    async def through(self, days: int) -> None:
+    async def through(self, minutes: int) -> None:
         first = self._scene.first_ms
         pid = await self._daemon()
-        for minute in range(days * DAY_MS // MINUTE_MS):
+        for minute in range(minutes):
             at = first + minute * MINUTE_MS
             for step in range(_STEPS):
-                self._clock.set(at + step * MINUTE_MS // _STEPS)
+                self._clock.set(max(self._clock(), at + step * MINUTE_MS // _STEPS))
                 await self._venue.advance(self._clock())
                 if step == 0 or self._touched:
                     self._touched = False
                     await self._follower.caught_up(
                         at if minute else -1, busy=True, most_secs=30.0 if minute < 2 else 3.0
                     )
-            if (at + MINUTE_MS) % DAY_MS == 0 or minute == 1440:
+            if (minute + 1) % (DAY_MS // MINUTE_MS) == 0:
                 self.memory.append(_resident_mb(pid))
         print(f"{self._follower.late} steps were not waited for to the end", flush=True)
 
@@ -98,16 +98,16 @@ def _resident_mb(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-async def run(scene: Scene, port: int, days: int) -> None:
-    clock = SharedClock(scene.folder / "clock", scene.first_ms - 10_000)
+async def run(scene: Scene, port: int, minutes: int) -> None:
+    # Late enough in the first minute for the daemon to have all bars before it at its start.
+    clock = SharedClock(scene.folder / "clock", scene.first_ms + 12_000)
     venue = market(scene, clock)
     faults, guard, drive = Faults(clock), Guard(venue), Drive(scene, venue, clock)
     began = time.monotonic()
     async with serve(scene, venue, faults, port):
         await venue.advance(clock())
-        await drive.through(days)
-        for name in ("daemon.pid",):
-            os.kill(int((scene.folder / name).read_text()), signal.SIGTERM)
+        await drive.through(minutes)
+        os.kill(int((scene.folder / "daemon.pid").read_text()), signal.SIGTERM)
         await asyncio.sleep(3.0)
     found = records(venue, guard, None, faults)
     found |= {"latencies": latencies(venue), "memory_mb": drive.memory, "secs": time.monotonic() - began}

@@ -11,60 +11,89 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tests.soak import account
-from tests.soak.checks import check
+from tests.soak.checks import Found, check
 from tests.soak.live import free_port, options, until
 from tests.soak.scene import Scene
 from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.synthetic import synthetic_columns
+from toolkit.portfolio.members import Member
 
 _HISTORY_DAYS = 14
 _START = "2023-03-01"
 _START_MS = 1_677_628_800_000
 
 
-def main() -> None:
-    asked = _asked()
-    folder = Path(asked.folder or tempfile.mkdtemp(prefix="week-"))
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    first = _START_MS + _HISTORY_DAYS * DAY_MS
-    scene = Scene(folder, asked.venue, asked.market, ("BTC/USDT", "ETH/USDT"), first, asked.seed)
-    columns = synthetic_columns(scene.symbols, _START, _HISTORY_DAYS + asked.days + 1, asked.seed)
-    account.make(scene, columns, account.usual(scene, asked.instances), first, is_now=False)
-    file, port = folder / "scene.json", free_port()
+class Played(NamedTuple):
+    """record : what the exchange left. found : what it says beside the ledger. code : of the daemon."""
+
+    record: dict[str, Any]
+    found: Found
+    code: int
+
+
+def play(scene: Scene, minutes: int, chosen: list[Member]) -> Played:
+    """A live session of so many minutes of the market, from synthetic bars with two weeks of history."""
+    (scene.folder / "data").mkdir(parents=True, exist_ok=True)
+    days = _HISTORY_DAYS + minutes // 1440 + 2
+    columns = synthetic_columns(scene.symbols, _START, days, scene.seed)
+    account.make(scene, columns, chosen, scene.first_ms, is_now=False)
+    file, port = scene.folder / "scene.json", free_port()
     scene.put(file)
     config = account.configure(scene, options(scene, port), free_port())
-    print(f"a week in {folder}", flush=True)
-    began = time.monotonic()
-    words = [sys.executable, "-m", "tests.soak.stepped", str(file), str(port), str(asked.days)]
-    street = subprocess.Popen(words, cwd=account.ROOT, env=account.environment(scene))
+    street = _start(scene, "street", "tests.soak.stepped", str(file), str(port), str(minutes))
     daemon: subprocess.Popen[bytes] | None = None
     try:
-        until(lambda: (folder / "street.ready").exists(), 60.0)
-        words = [sys.executable, "-m", "tests.soak.daemon", str(file), str(config)]
-        with (folder / "daemon.out").open("wb") as out:
-            daemon = subprocess.Popen(
-                words, cwd=account.ROOT, env=account.environment(scene), stdout=out, stderr=subprocess.STDOUT
-            )
+        until((scene.folder / "street.ready").exists, 60.0)
+        daemon = _start(scene, "daemon", "tests.soak.daemon", str(file), str(config))
         while street.poll() is None and daemon.poll() is None:
-            time.sleep(0.5)
+            time.sleep(0.2)
         daemon.wait(60)
         street.wait(60)
     finally:
         for one in (daemon, street):
             if one is not None and one.poll() is None:
                 one.kill()
-    record = json.loads(scene.record.read_text())
-    print(f"{asked.days} days in {time.monotonic() - began:.0f} s; daemon ended with {daemon.returncode}")
-    print(f"bar final to order on the wire: {record['latencies']}")
-    print(f"memory of the daemon, MB, after each day: {[round(one) for one in record['memory_mb']]}")
-    print("\n".join(check(scene, flat=False).lines))
+    return Played(json.loads(scene.record.read_text()), check(scene, flat=False), daemon.returncode)
+
+
+def parity(scene: Scene) -> tuple[int, str]:
+    """Exit code and words of `toolkit parity` of the session."""
     done = subprocess.run(
         account.command("toolkit", "parity", str(scene.ledger)), cwd=account.ROOT, env=account.environment(scene),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    print(done.stdout, done.stderr[-2000:], f"toolkit parity ended with {done.returncode}", sep="\n")
+    return done.returncode, done.stdout + done.stderr[-2000:]
+
+
+def scene_of(folder: Path, venue: str, market: str, seed: int) -> Scene:
+    """The market's first moment is always the same."""
+    first = _START_MS + _HISTORY_DAYS * DAY_MS
+    return Scene(folder, venue, market, ("BTC/USDT", "ETH/USDT"), first, seed)
+
+
+def main() -> None:
+    asked = _asked()
+    scene = scene_of(Path(asked.folder or tempfile.mkdtemp(prefix="week-")), asked.venue, asked.market, asked.seed)
+    print(f"{asked.days} days of {asked.venue} {asked.market} in {scene.folder}", flush=True)
+    began = time.monotonic()
+    played = play(scene, asked.days * 1440, account.usual(scene, asked.instances))
+    print(f"took {time.monotonic() - began:.0f} s; daemon ended with {played.code}")
+    print(f"bar final to order on the wire: {played.record['latencies']}")
+    print(f"memory of the daemon, MB, after each day: {[round(one) for one in played.record['memory_mb']]}")
+    print("\n".join(played.found.lines))
+    code, said = parity(scene)
+    print(said, f"toolkit parity ended with {code}", sep="\n")
+
+
+def _start(scene: Scene, name: str, module: str, *words: str) -> "subprocess.Popen[bytes]":
+    with (scene.folder / f"{name}.out").open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *words], cwd=account.ROOT, env=account.environment(scene), stdout=out,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
 
 def _asked() -> argparse.Namespace:
