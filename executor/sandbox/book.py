@@ -37,13 +37,13 @@ from executor.sandbox.records import (
     VenueOrder,
 )
 from executor.sandbox.script import Point, path
-from executor.sandbox.tape import Candle, Tape
+from executor.sandbox.tape import Candle, Day, Tape
 from executor.sandbox.wallet import Wallet
 from toolkit.bars.intervals import HOUR_MS, MINUTE_MS
 
 __all__ = [
-    "Booked", "Candle", "Event", "Fill", "Listing", "Money", "NewOrder", "Point", "Position", "RefusalError", "Trigger",
-    "Venue", "VenueOrder",
+    "Booked", "Candle", "Day", "Event", "Fill", "Listing", "Money", "NewOrder", "Point", "Position", "RefusalError",
+    "Trigger", "Venue", "VenueOrder",
 ]  # fmt: skip
 
 # Swaps pay funding at 0, 8 and 16 o'clock UTC.
@@ -303,6 +303,10 @@ class Venue:
     def rate(self, symbol: str) -> float:
         """Funding of the next stamp."""
         return self._rates.get(symbol, 0.0)
+
+    def day(self, symbol: str) -> Day:
+        """The market's last 24 hours."""
+        return self._tapes[symbol].day(self.now())
 
     async def advance(self, now_ms: int) -> None:
         """Apply everything that is due up to then, in the order of time."""

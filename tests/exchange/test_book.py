@@ -145,7 +145,7 @@ def test_a_driver_steps_through_time_and_each_moment_is_written_before_the_next(
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 240), st.floats(1.0, 100.0), st.floats(0.0, 50.0)), min_size=1, max_size=40),
+    st.lists(st.tuples(st.integers(0, 2_000), st.floats(1.0, 100.0), st.floats(0.0, 50.0)), min_size=1, max_size=40),
     st.sampled_from(["5m", "1h"]),
 )
 def test_candles_are_those_of_the_trades(trades: list[tuple[int, float, float]], interval: str) -> None:
@@ -153,9 +153,13 @@ def test_candles_are_those_of_the_trades(trades: list[tuple[int, float, float]],
     first = clock()
     v = Venue([GATE_BTC], {}, clock=clock)
     trades = sorted(trades, key=lambda trade: trade[0])
-    for minute, price, volume in trades:
+    for at, (minute, price, volume) in enumerate(trades):
         clock.now_ms = first + minute * MINUTE_MS
         v.price(BTC, price, volume)
+        lately = [one for one in trades[: at + 1] if one[0] > minute - 1_440]
+        prices, day = [one[1] for one in lately], v.day(BTC)
+        assert day[:3] == (prices[0], max(prices), min(prices))
+        assert day.volume == pytest.approx(sum(one[2] for one in lately))
     step = 5 * MINUTE_MS if interval == "5m" else HOUR_MS
     found = v.candles(BTC, interval, first, clock())
     for candle in found:

@@ -3,10 +3,9 @@
 Each maker names the documentation whose example it follows; numbers are strings without exponent.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-from executor.sandbox.book import Booked, Candle, Fill, Listing, Money, Trigger, VenueOrder
+from executor.sandbox.book import Booked, Candle, Day, Fill, Listing, Money, Trigger, VenueOrder
 from executor.sandbox.steps import plain
 
 Frame = dict[str, Any]
@@ -77,19 +76,18 @@ def currency_row(currency: str) -> Frame:
     }
 
 
-def ticker_row(listing: Listing, price: float, day: Sequence[Candle]) -> Frame:
+def ticker_row(listing: Listing, price: float, day: Day) -> Frame:
     """24 hours. Source: https://www.gate.com/docs/developers/apiv4/en/#get-currency-pair-ticker-information"""
-    first = day[0].open if day else price
     return {
         "currency_pair": market_id(listing.symbol),
         "last": plain(price),
         "lowest_ask": plain(price),
         "highest_bid": plain(price),
-        "change_percentage": plain((price / first - 1.0) * 100 if first else 0.0),
-        "base_volume": plain(sum(one.volume for one in day)),
-        "quote_volume": plain(sum(one.volume * one.close for one in day)),
-        "high_24h": plain(max((one.high for one in day), default=price)),
-        "low_24h": plain(min((one.low for one in day), default=price)),
+        "change_percentage": plain((price / day.open - 1.0) * 100 if day.open else 0.0),
+        "base_volume": plain(day.volume),
+        "quote_volume": plain(day.money),
+        "high_24h": plain(day.high),
+        "low_24h": plain(day.low),
     }
 
 

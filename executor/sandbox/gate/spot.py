@@ -20,7 +20,7 @@ from executor.sandbox.gate.frames import (
     trigger_row,
 )
 from executor.sandbox.steps import floor_to
-from toolkit.bars.intervals import DAY_MS, INTERVAL_MS
+from toolkit.bars.intervals import INTERVAL_MS
 
 _T = TypeVar("_T")
 _MOST_CANDLES = 1000
@@ -72,9 +72,7 @@ class Spot:
 
     def day(self, listing: Listing) -> Frame:
         """24 hours of a market."""
-        now = self._venue.now()
-        rows = self._venue.candles(listing.symbol, "1m", now - DAY_MS, now)
-        return ticker_row(listing, self._venue.last_price(listing.symbol), rows)
+        return ticker_row(listing, self._venue.last_price(listing.symbol), self._venue.day(listing.symbol))
 
     def candles(self, asked: Asked) -> list[list[str]]:
         """Oldest first, the open one with them."""

@@ -29,7 +29,6 @@ from executor.sandbox.gate.swap_frames import (
     trigger_row,
 )
 from executor.sandbox.steps import plain
-from toolkit.bars.intervals import DAY_MS
 
 _MOST_CANDLES = 2000
 _TIFS = {"gtc": "gtc", "ioc": "ioc", "poc": "poc", "fok": "ioc"}
@@ -84,9 +83,7 @@ class Swap:
 
     def day(self, listing: Listing) -> Frame:
         """24 hours of a market."""
-        now = self._venue.now()
-        rows = self._venue.candles(listing.symbol, "1m", now - DAY_MS, now)
-        return ticker_row(listing, self._venue.last_price(listing.symbol), rows)
+        return ticker_row(listing, self._venue.last_price(listing.symbol), self._venue.day(listing.symbol))
 
     def candles(self, asked: Asked) -> list[Frame]:
         """Oldest first, the open one with them."""

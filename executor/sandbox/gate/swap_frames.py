@@ -1,9 +1,8 @@
 """What Gate's USDT futures API answers, written from the venue's records; sizes are contracts, below 0 of sells."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from executor.sandbox.book import Booked, Candle, Fill, Listing, Position, Trigger, VenueOrder
+from executor.sandbox.book import Booked, Candle, Day, Fill, Listing, Position, Trigger, VenueOrder
 from executor.sandbox.gate.frames import finish_as, market_id, text_of
 from executor.sandbox.steps import plain
 
@@ -67,19 +66,17 @@ def contract_row(listing: Listing, price: float, funding: float) -> Frame:
     }
 
 
-def ticker_row(listing: Listing, price: float, day: Sequence[Candle]) -> Frame:
+def ticker_row(listing: Listing, price: float, day: Day) -> Frame:
     """24 hours. Source: https://www.gate.com/docs/developers/apiv4/en/#get-all-futures-trading-statistics"""
-    first, volume = (day[0].open if day else price), sum(one.volume for one in day)
-    base = volume * listing.contract_size
-    money = sum(one.volume * one.close for one in day) * listing.contract_size
+    base, money = day.volume * listing.contract_size, day.money * listing.contract_size
     return {
         "contract": market_id(listing.symbol),
         "last": plain(price),
-        "low_24h": plain(min((one.low for one in day), default=price)),
-        "high_24h": plain(max((one.high for one in day), default=price)),
-        "change_percentage": plain((price / first - 1.0) * 100 if first else 0.0),
+        "low_24h": plain(day.low),
+        "high_24h": plain(day.high),
+        "change_percentage": plain((price / day.open - 1.0) * 100 if day.open else 0.0),
         "total_size": "5223816",
-        "volume_24h": plain(volume),
+        "volume_24h": plain(day.volume),
         "volume_24h_base": plain(base),
         "volume_24h_quote": plain(money),
         "volume_24h_settle": plain(money),

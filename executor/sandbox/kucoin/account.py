@@ -55,9 +55,8 @@ class Markets:
 
     def day(self, listing: Listing) -> Frame:
         """24 hours of a market."""
-        now = self._venue.now()
-        rows = self._venue.candles(listing.symbol, "1m", now - DAY_MS, now)
-        return ticker_row(listing, self._venue.last_price(listing.symbol), rows, now)
+        price, day = self._venue.last_price(listing.symbol), self._venue.day(listing.symbol)
+        return ticker_row(listing, price, day, self._venue.now())
 
     def listed(self) -> list[Listing]:
         """Spot markets; delisted ones are gone."""

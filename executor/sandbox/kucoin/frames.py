@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from executor.sandbox.book import Booked, Fill, Listing, Trigger, VenueOrder
+from executor.sandbox.book import Booked, Day, Fill, Listing, Trigger, VenueOrder
 from executor.sandbox.steps import plain
 
 Frame = dict[str, Any]
@@ -94,14 +94,8 @@ def currency_row(currency: str) -> Frame:
     }
 
 
-def ticker_row(listing: Listing, price: float, day: Sequence[Sequence[float]], now_ms: int) -> Frame:
-    """24 hours. day : rows of ts, open, high, low, close, volume.
-
-    Source: https://www.kucoin.com/docs-new/rest/spot-trading/market-data/get-24hr-stats
-    """
-    first = day[0][1] if day else price
-    volume = sum(row[5] for row in day)
-    money = sum(row[5] * row[4] for row in day)
+def ticker_row(listing: Listing, price: float, day: Day, now_ms: int) -> Frame:
+    """24 hours. Source: https://www.kucoin.com/docs-new/rest/spot-trading/market-data/get-24hr-stats"""
     name = market_id(listing.symbol)
     return {
         "time": now_ms,
@@ -109,14 +103,14 @@ def ticker_row(listing: Listing, price: float, day: Sequence[Sequence[float]], n
         "symbolName": name,
         "buy": plain(price),
         "sell": plain(price),
-        "changeRate": plain((price - first) / first if first else 0.0),
-        "changePrice": plain(price - first),
-        "high": plain(max((row[2] for row in day), default=price)),
-        "low": plain(min((row[3] for row in day), default=price)),
-        "vol": plain(volume),
-        "volValue": plain(money),
+        "changeRate": plain((price - day.open) / day.open if day.open else 0.0),
+        "changePrice": plain(price - day.open),
+        "high": plain(day.high),
+        "low": plain(day.low),
+        "vol": plain(day.volume),
+        "volValue": plain(day.money),
         "last": plain(price),
-        "averagePrice": plain(money / volume if volume else price),
+        "averagePrice": plain(day.money / day.volume if day.volume else price),
         "takerFeeRate": plain(listing.taker),
         "makerFeeRate": plain(listing.maker),
         "takerCoefficient": "1",
