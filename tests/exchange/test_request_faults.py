@@ -50,9 +50,7 @@ def test_one_order_is_there_or_none(where: dict[str, Any], symbol: str, kind: st
 
 
 @VENUES
-def test_half_an_answer_that_looks_whole_has_no_number_in_ccxt(
-    where: dict[str, Any], symbol: str
-) -> None:
+def test_half_an_answer_that_looks_whole_has_no_number_in_ccxt(where: dict[str, Any], symbol: str) -> None:
     async def scenario(w: World) -> None:
         w.fault("cut_json", "POST", times=1)
         try:
