@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from executor.broker.base import Kind
 from executor.broker.desk import LiveSettings
-from executor.broker.venue import Capabilities, Place, Seen, Type
+from executor.broker.venue import Capabilities, Place, Seen
+from tests.executor.broker.by_hand import HandVenue
 from tests.executor.broker.fake_venue import RULES, Record
+from tests.executor.broker.guard import Guard, held_of, least
 from tests.executor.broker.session import SYMBOL, Session
 
 SETTINGS = LiveSettings()
@@ -22,40 +25,23 @@ REQUESTS = ("submit", "cancel", "find", "orders", "price")
 BEFALL = ("lost", "unanswered", "late", "slow", "busy", "refused", "funds")
 
 
-class Guard:
-    """How long what is held was without a stop while nothing was wrong; the venue calls it at each change."""
+class HandSession(Session):
+    """With a person at the venue."""
 
-    def __init__(self, session: Session) -> None:
-        self._session, self._bare_ms = session, None
-        self.longest_ms = 0.0
-        session.venue.watchers.append(self.look)
-
-    def look(self) -> None:
-        venue, now = self._session.venue, self._session.venue.now_ms()
-        faults = venue.faults
-        if faults.muted or faults.lags_secs or faults.down_until > venue.loop.time() or any(faults.requests.values()):
-            venue.struck()
-        held = abs(sum(one.qty for one in venue.everything()))
-        waiting = [r.left for r in venue.records if r.is_open and r.ticket.kind is Kind.STOP]
-        leaving = [r.left for r in venue.records if r.is_open and r.ticket.type is Type.MARKET]
-        bare = held - sum(waiting) - sum(leaving) >= RULES.min_qty
-        if bare and self._bare_ms is None:
-            self._bare_ms = now
-        if self._bare_ms is not None:
-            self.longest_ms = max(self.longest_ms, now - max(self._bare_ms, venue.fault_ms))
-        if not bare:
-            self._bare_ms = None
+    venue: HandVenue
+    venue_type = HandVenue
 
 
 class Machine(RuleBasedStateMachine):
-    """Entries, exits, prices, faults, hands and crashes in any order; `market` is set by subclasses."""
+    """Entries, exits, prices, faults, hands and crashes in any order; `market` and `side` are set by subclasses."""
 
     market: Capabilities
+    side = "buy"
 
     @initialize(base_fee=st.booleans())
     def begin(self, base_fee: bool) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
-        self.s = Session(self.folder / "live.sqlite", {SYMBOL: self.market}, settings=SETTINGS, base_fee=base_fee)
+        self.s = HandSession(self.folder / "live.sqlite", {SYMBOL: self.market}, settings=SETTINGS, base_fee=base_fee)
         self.guard = Guard(self.s)
         self.entered = 0
 
@@ -73,7 +59,7 @@ class Machine(RuleBasedStateMachine):
     @rule(qty=st.sampled_from([0.5, 1.0, 2.0]))
     def enter(self, qty: float) -> None:
         self.entered += 1
-        self.s.enter(f"t{self.entered}-L-{self.entered}", qty=qty)
+        self.s.enter(f"t{self.entered}-L-{self.entered}", self.side, qty)
 
     @rule(k=st.integers(0, 3))
     def leave(self, k: int) -> None:
@@ -86,9 +72,9 @@ class Machine(RuleBasedStateMachine):
         name = f"t{self.entered}-L-{self.entered}"
         self.s.do(lambda: self.s.engine.give_up(name, self.s.venue.now_ms()))
 
-    @rule(k=st.integers(0, 3), level=st.sampled_from([92.0, 96.0, 99.0]))
-    def trail(self, k: int, level: float) -> None:
-        names = self.active()
+    @rule(k=st.integers(0, 3), away=st.sampled_from([8.0, 4.0, 1.0]))
+    def trail(self, k: int, away: float) -> None:
+        names, level = self.active(), 100.0 - away if self.side == "buy" else 100.0 + away
         if names:
             self.s.do(lambda: self.s.engine.trail(names[k % len(names)], level, self.s.venue.now_ms()))
 
@@ -144,18 +130,23 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def cancel_by_hand(self) -> None:
         for record in self.open(lambda r: r.ticket.kind is Kind.STOP)[:1]:
-            self.s.venue.struck()
             self.s.venue.cancel_by_hand(record)
+
+    @rule()
+    def place_by_hand(self) -> None:
+        self.s.venue.place(SYMBOL, "buy", 1.0, 50.0)
 
     @rule()
     def expire(self) -> None:
         self.s.venue.expire()
 
-    @rule()
-    def crash(self) -> None:
-        self.s.venue.struck()
-        self.s.broker._doing.is_running = False
-        self.s.restart()
+    @rule(secs=st.sampled_from([0.0, 5.0, 300.0]))
+    def crash(self, secs: float) -> None:
+        self.s.kill()
+        if secs:
+            self.s.loop.pass_secs(secs)
+            self.s.venue.struck()
+        self.s.start()
 
     # What must always be so.
 
@@ -171,8 +162,8 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_unprotected_for_long(self) -> None:
-        if hasattr(self, "s") and self.market.stop is Place.VENUE and not self.market.triggers_lock:
-            assert self.guard.longest_ms <= ALLOWED_MS
+        if hasattr(self, "s"):
+            assert self.guard.longest_ms <= ALLOWED_MS, self.guard.longest_ms
 
     # What must be so in the end.
 
@@ -187,21 +178,40 @@ class Machine(RuleBasedStateMachine):
             self.pass_secs(10.0)
 
     def at_rest(self) -> None:
-        held = sum(one.qty for one in self.s.venue.everything())
+        venue = self.s.venue
         booked = {row["trade_id"]: row["qty"] for row in self.s.ledger.rows(_ACTIVE)}
-        # Each closed trade may leave less than the venue takes an order for.
-        dust = (RULES.min_notional / 90.0 if self.market.market == "spot" else RULES.lot_step) * (1 + self.entered)
-        assert abs(held - sum(booked.values())) <= dust, (held, booked)
+        kept = least(self.market, venue.prices[SYMBOL])
+        held = held_of(venue.records)
+        assert sum(held.values()) == pytest.approx(sum(abs(one.qty) for one in venue.everything()), abs=1e-6)
+        for name in {*held, *booked}:
+            # Each closed trade may leave less than the venue takes an order for.
+            assert abs(held.get(name, 0.0) - booked.get(name, 0.0)) < (1e-6 if name in booked else 1.2 * kept), name
         for record in self.open(lambda r: True):
             assert record.ticket.trade_id in booked, record
         for name, qty in booked.items():
             stops = self.open(lambda r, name=name: r.ticket.trade_id == name and r.ticket.kind is Kind.STOP)
-            if self.market.stop is Place.VENUE and qty >= RULES.min_qty:
+            if self.market.stop is Place.VENUE and qty >= 1.2 * kept:
                 assert [abs(r.left - qty) <= RULES.lot_step for r in stops] == [True], (qty, stops)
+        assert all(one.seen is Seen.OPEN for one in venue.others)
         unsettled = self.s.ledger.rows("SELECT * FROM venue_orders WHERE seen IN ('NEW', 'UNKNOWN')")
         assert not unsettled, [dict(row) for row in unsettled]
+        self.every_fill_is_booked_once()
         self.every_order_is_known_and_was_sent_once()
         self.nothing_is_unprotected_for_long()
+
+    def every_fill_is_booked_once(self) -> None:
+        booked: dict[str, float] = {}
+        for row in self.s.ledger.rows("SELECT fill_id, qty, fee, fee_currency FROM fills"):
+            name = row["fill_id"].rpartition(".")[0]
+            booked[name] = booked.get(name, 0.0) + abs(row["qty"])
+            if row["fee"]:
+                booked[name + row["fee_currency"]] = booked.get(name + row["fee_currency"], 0.0) + row["fee"]
+        filled: dict[str, float] = {}
+        for record in self.s.venue.records:
+            if record.filled:
+                name = record.ticket.client_id
+                filled |= {name: record.filled} | {name + currency: fee for currency, fee in record.fees.items()}
+        assert booked == pytest.approx(filled)
 
     def pass_secs(self, secs: float) -> None:
         """In steps, so that the guard sees what happens between."""

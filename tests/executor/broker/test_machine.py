@@ -6,22 +6,21 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from executor.broker.venue import Capabilities
 from tests.executor.broker.fake_venue import LOCKING, SPOT, SWAP, WATCHED
 from tests.executor.broker.machine import Machine
 
 EXAMPLES = int(os.environ.get("LOCKSTEP_SOAK", "500"))
-MARKETS = {"spot": SPOT, "swap": SWAP, "locking": LOCKING, "watched": WATCHED}
+MARKETS = {
+    "spot": (SPOT, "buy"), "swap": (SWAP, "buy"), "short": (SWAP, "sell"), "locking": (LOCKING, "buy"),
+    "watched": (WATCHED, "buy"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MARKETS)
 def test_nothing_is_lost_doubled_or_left_bare(name: str) -> None:
-    market: Capabilities = MARKETS[name]
-
     class Market(Machine):
-        pass
+        market, side = MARKETS[name]
 
-    Market.market = market
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Market,
         settings=settings(
