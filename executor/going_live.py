@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 
 from executor.broker.breaker import DayBreaker
 from executor.broker.errands import Sleep
@@ -14,7 +15,7 @@ from executor.broker.live import LiveBroker, LiveSettings
 from executor.broker.reconcile import Tolerance
 from executor.broker.reconciling import Reconciler
 from executor.broker.renamed import Renamed
-from executor.broker.venue import Capabilities, Gateway, Rules, UnreachableVenueError
+from executor.broker.venue import Capabilities, Gateway, Place, Rules, UnreachableVenueError
 from executor.config import ExecutorConfig
 from executor.deployments.members import active
 from executor.engine.engine import Engine, wall_ms
@@ -126,6 +127,8 @@ class Trading:
             await self._broker.open(sorted(symbols | self._open))
             await self._checks.permit()
             check_rules(self.engine.account.terms.instruments, sorted(symbols), self._broker)
+            for line in protection_lines(sorted(symbols), self._broker):
+                _log.info("%s", line)
             await self._checks.look("start")
         except UnreachableVenueError as error:
             raise VenueError(str(error)) from error
@@ -186,6 +189,21 @@ class Trading:
                 _log.warning("not reconciled: %s", error)
             else:
                 _log.info("reconciled in %.2f s (%s)", time.monotonic() - began, cause)
+
+
+def protection_lines(symbols: Iterable[str], broker: LiveBroker) -> Iterable[str]:
+    """Where each symbol's stops and targets live, in words."""
+    for symbol in symbols:
+        can = broker.gateway.capabilities(symbol)
+        where = {Place.VENUE: f"at {broker.name}", Place.DAEMON: "watched by this daemon"}
+        limits = [
+            "a fired stop is a limit order, supervised" if can.stop_is_limit else "",
+            "waiting triggers bind the balance: they go before an exit" if can.triggers_lock else "",
+            f"triggers live {can.trigger_life_secs / 3600:g} h and are renewed" if can.trigger_life_secs < inf else "",
+            "both sides may be held" if can.hedge else "",
+        ]
+        said = "; ".join(filter(None, limits))
+        yield f"{symbol} ({can.market}): stop {where[can.stop]}, target {where[can.target]}{'; ' if said else ''}{said}"
 
 
 def check_rules(instruments: Mapping[str, Instrument], symbols: Iterable[str], broker: LiveBroker) -> None:

@@ -37,7 +37,7 @@ def trade(name: str, minute: int, **changes: Any) -> dict[str, Any]:
     sign = 1.0 if row["side"] == "long" else -1.0
     if row["exit_ts"] is not None and "pnl" not in changes:
         gross = sign * row["qty"] * (row["exit_price"] - row["entry_price"])
-        row["pnl"] = gross - row["fees"] - row["funding"]
+        row["pnl"] = gross - row["fees"] + row["funding"]
     return {"pnl": None} | row
 
 
@@ -94,7 +94,7 @@ def test_what_is_equal_has_no_difference() -> None:
         ({"entry_price": 100.5}, QUIET, {LiveKind.SLIPPAGE: -1.0}),
         ({"exit_price": 109.0}, QUIET, {LiveKind.SLIPPAGE: -2.0}),
         ({"fees": 1.25}, QUIET, {LiveKind.FEE: -0.25}),
-        ({"funding": 0.1}, QUIET, {LiveKind.FUNDING: -0.1}),
+        ({"funding": -0.1}, QUIET, {LiveKind.FUNDING: -0.1}),
         ({"qty": 1.5}, QUIET, {LiveKind.QUANTITY: -5.0}),
         ({"entry_ts": at(1.2)}, QUIET, {LiveKind.LATENCY: 0.0}),
         ({"exit_ts": at(12), "exit_price": 108.0}, QUIET, {LiveKind.LATENCY: -4.0}),

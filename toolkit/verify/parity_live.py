@@ -159,7 +159,7 @@ class _Comparison:
         leave = sign * mine["qty"] * (mine["exit_price"] - theirs["exit_price"])
         if leave or mine["exit_reason"] != theirs["exit_reason"]:
             yield part(self._exit_kind(key, mine, theirs), leave, _exit_text(mine, theirs))
-        fees, funding = theirs["fees"] - mine["fees"], theirs["funding"] - mine["funding"]
+        fees, funding = theirs["fees"] - mine["fees"], mine["funding"] - theirs["funding"]
         if fees:
             yield part(LiveKind.FEE, fees, f"fees {mine['fees']:.6g}, assumed {theirs['fees']:.6g}")
         if funding:
