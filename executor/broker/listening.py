@@ -103,7 +103,8 @@ class Listening:
         try:
             listed: Sequence[Listed] = await doing.errands.ask(doing.gateway.orders(symbol))
         except UnreachableVenueError as error:
-            _log.info("open orders of %s: %s", symbol, error)
+            # That it is down was said once.
+            _log.log(logging.INFO if doing.errands.health.is_up else logging.DEBUG, "orders of %s: %s", symbol, error)
             return
         doing.hear(listed)
         there = {one.client_id for one in listed}
@@ -119,7 +120,7 @@ class Listening:
         try:
             await self._doing.errands.ask(self._doing.gateway.balances())
         except UnreachableVenueError as error:
-            _log.info("%s is asked for its balances: %s", self._doing.gateway.name, error)
+            _log.debug("%s is asked for its balances: %s", self._doing.gateway.name, error)
 
     async def _watch(self) -> None:
         """Prices that decide, where none is heard."""
