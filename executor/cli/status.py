@@ -64,6 +64,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield from _money(found)
     for one in found["halts"]:
         yield f"halted ({one['kind']}) since {_moment(one['ts_ms'])}"
+    yield from _venue(found["venue"], now)
     if found["feed"]:
         yield "feed:"
     for row in found["feed"]:
@@ -79,6 +80,18 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for row in found["sessions"]:
         how = row["ended_how"] or ("runs" if row["pid"] == found["daemon"] else "ended without stopping")
         yield f"  {_moment(row['started_ms'])} pid {row['pid']}: {how}"
+
+
+def _venue(venue: dict[str, Any] | None, now: int) -> Iterator[str]:
+    """What only a live account has."""
+    if venue is None:
+        return
+    for one in venue["halted_symbols"]:
+        yield f"{one['symbol']} takes no entries since {_moment(one['from_ms'])}: {one['reason']}"
+    for one in venue["unprotected"]:
+        yield f"{one['trade_id']} of {one['symbol']} has no stop at the venue for {_age(one['secs'])}: {one['why']}"
+    looked = "never" if venue["reconciled_ms"] is None else f"{_age((now - venue['reconciled_ms']) / 1000)} ago"
+    yield f"reconciled {looked}, longest time without a stop {_age(venue['longest_unprotected_secs'])}"
 
 
 def _daemon(found: dict[str, Any]) -> str:

@@ -36,6 +36,12 @@ export function showBanners(status, { cut, stale }, silence, now) {
   if (cut) found.push(["warn", `The daemon does not answer since ${span(silence)}: what is below is of ${time(now - 1000 * silence)}.`]);
   else if (status.daemon === null) found.push(["warn", "No daemon works on this ledger: nothing is decided, stops of a paper account are not watched."]);
   else if (stale) found.push(["warn", `The daemon holds the ledger but has written nothing for ${span((now - status.heard_ms) / 1000)}.`]);
+  for (const one of status.venue?.halted_symbols ?? []) {
+    found.push(["warn", `${one.symbol} takes no new entries: ${one.reason}`]);
+  }
+  for (const one of status.venue?.unprotected ?? []) {
+    found.push(["warn", `${one.symbol ?? one.trade_id} has no stop at the venue: ${one.why}`]);
+  }
   for (const halt of status.halts) {
     found.push(["warn", `Halted (${halt.kind.replaceAll("_", " ")}) since ${moment(halt.ts_ms)}: no new entries; until ${until(halt.until_ms)}.`]);
   }

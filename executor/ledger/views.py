@@ -49,6 +49,12 @@ _DISABLED = "SELECT id, strategy, symbol, note FROM instances WHERE enabled = 0 
 _FEED = "SELECT exchange, symbol, base, last_ts, last_seen_ms, state FROM feed ORDER BY exchange, symbol, base"
 _SESSIONS = "SELECT id, started_ms, ended_ms, pid, version, ended_how FROM sessions ORDER BY id DESC LIMIT ?"
 _WAITING = "SELECT id, ts_ms, verb, target, value, \"by\" FROM commands WHERE status = 'waiting' ORDER BY id"
+_UNPROTECTED = """
+    SELECT u.trade_id, t.symbol, (? - u.from_ms) / 1000.0 AS secs, u.why
+    FROM unprotected AS u LEFT JOIN trades AS t USING (trade_id) WHERE u.until_ms IS NULL ORDER BY u.from_ms
+"""
+_LONGEST = "SELECT coalesce(max(coalesce(until_ms, ?) - from_ms), 0) / 1000.0 FROM unprotected"
+_SYMBOL_HALTS = "SELECT symbol, from_ms, reason FROM symbol_halts WHERE until_ms IS NULL ORDER BY symbol"
 _LAST_HALT = "SELECT ts_ms, until_ms, equity FROM halts WHERE kind = ? ORDER BY id DESC LIMIT 1"
 _EQUITY = "SELECT ts_ms, equity, cash, gross, net, open_trades FROM equity WHERE ts_ms >= ? ORDER BY ts_ms"
 
@@ -100,7 +106,8 @@ def status(ledger: Ledger, now_ms: int | None = None) -> Fact:
     """The account at a glance: what `executor status` and the page's head say.
 
     `today` is the profit since the last 00:00 UTC before the newest mark, deposits and withdrawals left out. `daemon`
-    is the pid that holds the ledger's lock, None where none does. A feed's `age_secs` is None in a replay.
+    is the pid that holds the ledger's lock, None where none does. A feed's `age_secs` is None in a replay, `venue` in
+    all but a live account.
     """
     now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     with ledger.snapshot():
@@ -126,6 +133,7 @@ def status(ledger: Ledger, now_ms: int | None = None) -> Fact:
             "sessions": sessions,
             "session_count": ledger.value("SELECT count(*) FROM sessions"),
             "waiting_commands": _all(ledger, _WAITING),
+            "venue": _venue(ledger, now) if mode == "live" else None,
         }
 
 
@@ -191,6 +199,18 @@ def _today(ledger: Ledger, mark: Fact | None) -> Fact | None:
     start = row["equity"] + flows
     pnl = mark["equity"] - start
     return {"since_ms": midnight, "pnl": pnl, "share": pnl / start if start > 0 else None}
+
+
+def _venue(ledger: Ledger, now_ms: int) -> Fact:
+    """What only a live account has: trades without their stop at the venue, symbols that take no entries, the last look
+    at the venue.
+    """
+    return {
+        "unprotected": _all(ledger, _UNPROTECTED, (now_ms,)),
+        "longest_unprotected_secs": ledger.value(_LONGEST, (now_ms,)),
+        "halted_symbols": _all(ledger, _SYMBOL_HALTS),
+        "reconciled_ms": ledger.value("SELECT max(ts_ms) FROM reconciliations"),
+    }
 
 
 def _halts(ledger: Ledger) -> list[Fact]:

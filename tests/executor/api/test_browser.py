@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from executor.ledger import Ledger
 from executor.ledger.lock import one_daemon
 from tests.executor.api import sample
 from tests.executor.api.served import Served, serving, wall_ms
@@ -34,6 +35,16 @@ def browser() -> Iterator[Browser]:
         started = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started
         started.close()
+
+
+def make_live(path: Path, now_ms: int) -> None:
+    """The sample as a live account with a halted symbol and a trade without its stop."""
+    with Ledger.open(path) as ledger:
+        ledger.set_meta("mode", "live")
+        trade = ledger.value("SELECT trade_id FROM trades WHERE status = 'ACTIVE' AND symbol = 'BTC/USDT'")
+        halt = {"symbol": "SOL/USDT", "from_ms": now_ms, "until_ms": None, "reason": "less is held than is booked"}
+        ledger.put("symbol_halts", [halt])
+        ledger.insert("unprotected", {"trade_id": trade, "from_ms": now_ms - 4_000, "why": "refused: too far"})
 
 
 class Visit:
@@ -251,6 +262,19 @@ def test_a_halt_and_a_stale_feed_are_said_at_the_top(browser: Browser, tmp_path:
     assert len(said) == 2
     assert "Halted (daily loss)" in said[0] and "no new entries" in said[0]
     assert said[1] == "The feed is stale: SOL/USDT 5m."
+
+
+def test_a_live_account_says_what_is_bare_and_what_is_halted(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "executor.sqlite"
+    sample.make(path, wall_ms())
+    make_live(path, wall_ms())
+    with one_daemon(path), serving(path) as api, Visit(browser, api) as visit:
+        visit.enter()
+        said = visit.page.locator("#banners .warn").all_inner_texts()
+    assert said == [
+        "SOL/USDT takes no new entries: less is held than is booked",
+        "BTC/USDT has no stop at the venue: refused: too far",
+    ]
 
 
 def test_tables_sort_by_click_and_by_key_and_stay_sorted(browser: Browser, api: Served) -> None:

@@ -38,6 +38,21 @@ def test_words_say_what_a_person_asks_first(path: Path) -> None:
     assert [line.rpartition(": ")[2] for line in lines[-3:]] == ["ended without stopping", "killed", "stopped"]
 
 
+def test_a_live_account_says_what_is_bare_and_what_is_halted(path: Path) -> None:
+    now = time.time_ns() // 1_000_000
+    with Ledger.open(path) as ledger:
+        ledger.set_meta("mode", "live")
+        ledger.put("symbol_halts", [
+            {"symbol": "SOL/USDT", "from_ms": now, "until_ms": None, "reason": "less is held than is booked"}
+        ])  # fmt: skip
+        ledger.insert("unprotected", {"trade_id": "t0001", "from_ms": now - 9_000, "why": "refused: too far"})
+        ledger.insert("reconciliations", {"ts_ms": now - 60_000, "cause": "the clock", "secs": 0.1})
+    lines = CliRunner().invoke(app, ["status", "--ledger", str(path)]).stdout.splitlines()
+    assert any(line.startswith("SOL/USDT takes no entries since ") for line in lines)
+    assert any(line.endswith("has no stop at the venue for 9 s: refused: too far") for line in lines)
+    assert "reconciled 60 s ago, longest time without a stop 9 s" in lines
+
+
 def test_json_and_the_exit_code_of_a_check(path: Path) -> None:
     done = CliRunner().invoke(app, ["status", "--ledger", str(path), "--json", "--check"])
     found = json.loads(done.stdout)

@@ -152,6 +152,7 @@ def test_status_at_a_glance(ledger: Ledger) -> None:
     assert [s["ended_how"] for s in said["sessions"]] == [None, "killed"]
     waiting = {"id": 2, "ts_ms": 2, "verb": "disable", "target": "i1", "value": None, "by": "me"}
     assert said["waiting_commands"] == [waiting]
+    assert said["venue"] is None
     json.dumps(said, allow_nan=False)
 
 
