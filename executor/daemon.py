@@ -181,6 +181,7 @@ class Daemon:
         work = asyncio.create_task(warming.run())
         try:
             if await self._warmed(warming, work, engine):
+                engine.rehearse()
                 return await self._follow(engine, feed, warming, work)
             return False
         finally:

@@ -1,5 +1,6 @@
 """The engine: one event of closed bars in, durable decisions and orders out."""
 
+import contextlib
 import gc
 import json
 import logging
@@ -121,6 +122,17 @@ class Engine:
                 rows = [state.bar_row(series, bar, source, None, now) for bar in fresh[k : k + _PIECE]]
                 self.ledger.put("bars", rows)
         self._replace(series, self._history(series))
+
+    def rehearse(self) -> None:
+        """Ask every strategy once about the last bars of its windows, and forget the answers.
+
+        Code is loaded or compiled now, and not while the first decision waits.
+        """
+        evaluator = Evaluator(self._histories)
+        for one in self.account.members:
+            if self.held(one.series):
+                with contextlib.suppress(Exception):
+                    evaluator.at(one, floor_ts(self.next_ts(one.series), one.signal_ms))
 
     def on_event(self, event: BarEvent) -> Sequence[Intent]:
         """Step on an event: durable as a whole, then its orders are sent.
