@@ -76,7 +76,10 @@ def test_a_cancel_is_told(symbol: str) -> None:
 def test_the_ends_of_triggers_are_told(symbol: str) -> None:
     async def scenario(w: World) -> None:
         channel = "autoorders" if symbol == SWAPPED else "priceorders"
-        watch = lambda: w.stream.watch_orders(symbol, None, None, {"trigger": True})  # noqa: E731
+
+        def watch() -> Awaitable[Any]:
+            return w.stream.watch_orders(symbol, None, None, {"trigger": True})
+
         waiting = await heard_of(w, channel, "BTC_USDT", watch)
         swapped = {"reduceOnly": True} if symbol == SWAPPED else {}
         price = None if symbol == SWAPPED else 47_000.0

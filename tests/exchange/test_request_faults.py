@@ -142,8 +142,8 @@ def test_faults_prices_and_time_are_controlled_over_http(where: dict[str, Any], 
             status, answer = await control(fault={"kind": "bad_gatewey"})
             assert status == 400 and "did you mean 'bad_gateway'" in answer["error"]
             assert (await control(nothing=1))[0] == (await control(fault={"knd": "reset"}))[0] == 400
-            async with session.get(f"http://{w.front.host}/control/log") as answer:
-                log = await answer.json()
+            async with session.get(f"http://{w.front.host}/control/log") as found:
+                log = await found.json()
         requests = [entry for entry in log if entry["verb"].startswith("request")]
         assert requests[-1]["ts_ms"] == START_MS + 60_000
         assert [one["perf_secs"] for one in log] == sorted(one["perf_secs"] for one in log)
