@@ -55,6 +55,11 @@ class Scene:
         return self.folder / "exchange.json"
 
     @property
+    def wire(self) -> Path:
+        """Where a daemon leaves when its orders left."""
+        return self.folder / "wire.json"
+
+    @property
     def hedge(self) -> bool:
         return self.market == "swap"
 

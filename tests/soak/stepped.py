@@ -66,31 +66,18 @@ class Drive:
         return int(file.read_text())
 
 
-def latencies(venue: Venue) -> dict[str, float]:
-    """From a bar being final (the first update of the next one is pushed) to the orders that follow on the wire."""
-    every, first, pushed, minute = list[float](), list[float](), 0.0, -1
-    is_first = True
+def pushes(venue: Venue) -> dict[str, float]:
+    """By client id of an order that was placed as a bar closed: when that bar was final, `time.perf_counter()`.
+
+    Final is a bar once the first update of the next one is pushed.
+    """
+    found, pushed, minute = dict[str, float](), 0.0, -1
     for entry in venue.log:
         if entry.verb == "push candle" and entry.ts_ms // MINUTE_MS != minute:
-            minute, pushed, is_first = entry.ts_ms // MINUTE_MS, entry.perf_secs, True
+            minute, pushed = entry.ts_ms // MINUTE_MS, entry.perf_secs
         elif entry.verb == "place" and entry.ts_ms % MINUTE_MS == 0 and entry.ts_ms // MINUTE_MS == minute:
-            took = 1000 * (entry.perf_secs - pushed)
-            every.append(took)
-            if is_first:
-                first.append(took)
-            is_first = False
-    return _quantiles("orders", every) | _quantiles("bars with orders", first)
-
-
-def _quantiles(name: str, found: list[float]) -> dict[str, float]:
-    found = sorted(found)
-    if not found:
-        return {name: 0}
-    n = len(found)
-    return {
-        name: n, f"{name}: p50 ms": found[n // 2], f"{name}: p99 ms": found[int(0.99 * (n - 1))],
-        f"{name}: worst ms": found[-1],
-    }  # fmt: skip
+            found[entry.client_id.removeprefix("t-")] = pushed
+    return found
 
 
 def _resident_mb(pid: int) -> float:
@@ -110,7 +97,7 @@ async def run(scene: Scene, port: int, minutes: int) -> None:
         os.kill(int((scene.folder / "daemon.pid").read_text()), signal.SIGTERM)
         await asyncio.sleep(3.0)
     found = records(venue, guard, None, faults)
-    found |= {"latencies": latencies(venue), "memory_mb": drive.memory, "secs": time.monotonic() - began}
+    found |= {"pushes": pushes(venue), "memory_mb": drive.memory, "secs": time.monotonic() - began}
     scene.record.write_text(json.dumps(found))
 
 

@@ -59,6 +59,28 @@ def play(scene: Scene, minutes: int, chosen: list[Member]) -> Played:
     return Played(json.loads(scene.record.read_text()), check(scene, flat=False), daemon.returncode)
 
 
+def latency(scene: Scene, played: Played) -> str:
+    """Of all orders that followed a close, and of the first of each close."""
+    sent, pushed = json.loads(scene.wire.read_text()), played.record["pushes"]
+    first: dict[float, float] = {}
+    every = []
+    for name, began in pushed.items():
+        if name in sent:
+            took = 1000 * (sent[name] - began)
+            every.append(took)
+            first[began] = min(took, first.get(began, took))
+    return "; ".join(f"{what} {_quantiles(sorted(found))}" for what, found in (
+        ("all", every), ("the first of a bar", list(first.values()))
+    ))  # fmt: skip
+
+
+def _quantiles(found: list[float]) -> str:
+    if not found:
+        return "none"
+    n = len(found)
+    return f"{n:,}: p50 {found[n // 2]:.1f}, p99 {found[int(0.99 * (n - 1))]:.1f}, worst {found[-1]:.1f} ms"
+
+
 def parity(scene: Scene) -> tuple[int, str]:
     """Exit code and words of `toolkit parity` of the session."""
     done = subprocess.run(
@@ -81,7 +103,7 @@ def main() -> None:
     began = time.monotonic()
     played = play(scene, asked.days * 1440, account.usual(scene, asked.instances))
     print(f"took {time.monotonic() - began:.0f} s; daemon ended with {played.code}")
-    print(f"bar final to order on the wire: {played.record['latencies']}")
+    print(f"from a bar being final to an order on the wire: {latency(scene, played)}")
     print(f"memory of the daemon, MB, after each day: {[round(one) for one in played.record['memory_mb']]}")
     print("\n".join(played.found.lines))
     code, said = parity(scene)
