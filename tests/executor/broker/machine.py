@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from executor.broker.base import Kind
 from executor.broker.desk import LiveSettings
-from executor.broker.venue import Capabilities, Place, Seen
+from executor.broker.venue import Capabilities, Place, Seen, Type
 from tests.executor.broker.by_hand import HandVenue
 from tests.executor.broker.fake_venue import RULES, Record
 from tests.executor.broker.guard import Guard, held_of, least
@@ -23,6 +23,10 @@ SETTINGS = LiveSettings()
 ALLOWED_MS = 1000 * (SETTINGS.protect_within_secs + SETTINGS.poll_secs + 5.0)
 REQUESTS = ("submit", "cancel", "find", "orders", "price")
 BEFALL = ("lost", "unanswered", "late", "slow", "busy", "refused", "funds")
+MAYBE = st.sampled_from(["", "", "", *BEFALL])
+SECS = st.sampled_from([0.0, 0.01, 0.03, 0.4, 1.0, 2.0, 12.0, 40.0])
+SHARE = st.sampled_from([1.0, 1.0, 0.3])
+REFUSED = st.sampled_from([(), (), (), (Type.STOP,), (Type.STOP, Type.TARGET), (Type.LIMIT,)])
 
 
 class HandSession(Session):
@@ -38,12 +42,19 @@ class Machine(RuleBasedStateMachine):
     market: Capabilities
     side = "buy"
 
-    @initialize(base_fee=st.booleans())
-    def begin(self, base_fee: bool) -> None:
+    @initialize(base_fee=st.booleans(), before=st.booleans(), fault=MAYBE, share=SHARE, then=SECS)
+    def begin(self, base_fee: bool, before: bool, fault: str, share: float, then: float) -> None:
+        """A trade is entered; maybe beside another one, whose levels are others."""
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.s = HandSession(self.folder / "live.sqlite", {SYMBOL: self.market}, settings=SETTINGS, base_fee=base_fee)
         self.guard = Guard(self.s)
         self.entered = 0
+        if before:
+            self.s.price(90.0 if self.side == "buy" else 110.0)
+            self.enter(2.0, "", 2.0)
+            self.s.price(100.0)
+        self.s.venue.faults.share = share
+        self.enter(1.0, fault, then)
 
     def teardown(self) -> None:
         if hasattr(self, "s"):
@@ -54,99 +65,83 @@ class Machine(RuleBasedStateMachine):
                 self.s.close()
                 shutil.rmtree(self.folder, ignore_errors=True)
 
-    # What a strategy wants.
+    # Few rules with much in each: of many, an example tries only some.
 
-    @rule(qty=st.sampled_from([0.5, 1.0, 2.0]))
-    def enter(self, qty: float) -> None:
+    @rule(qty=st.sampled_from([0.5, 1.0, 2.0]), fault=MAYBE, then=SECS)
+    def enter(self, qty: float, fault: str, then: float) -> None:
+        self.befall("submit", fault)
         self.entered += 1
         self.s.enter(f"t{self.entered}-L-{self.entered}", self.side, qty)
+        self.pass_secs(then)
 
-    @rule(k=st.integers(0, 3))
-    def leave(self, k: int) -> None:
-        names = self.active()
-        if names:
-            self.s.leave(names[k % len(names)])
+    @rule(k=st.integers(0, 3), what=st.sampled_from(["leave", "leave", "trail", "give up"]), fault=MAYBE, then=SECS)
+    def change(self, k: int, what: str, fault: str, then: float) -> None:
+        engine, now, names = self.s.engine, self.s.venue.now_ms(), self.active()
+        if what == "give up":
+            self.s.do(lambda: engine.give_up(f"t{self.entered}-L-{self.entered}", now))
+        elif names:
+            name = names[k % len(names)]
+            self.befall("submit", fault)
+            level = 100.0 + (-1 if self.side == "buy" else 1) * (1.0 + 3.0 * k)
+            self.s.do(lambda: engine.leave(name, now) if what == "leave" else engine.trail(name, level, now))
+        self.pass_secs(then)
 
-    @rule()
-    def give_up(self) -> None:
-        name = f"t{self.entered}-L-{self.entered}"
-        self.s.do(lambda: self.s.engine.give_up(name, self.s.venue.now_ms()))
-
-    @rule(k=st.integers(0, 3), away=st.sampled_from([8.0, 4.0, 1.0]))
-    def trail(self, k: int, away: float) -> None:
-        names, level = self.active(), 100.0 - away if self.side == "buy" else 100.0 + away
-        if names:
-            self.s.do(lambda: self.s.engine.trail(names[k % len(names)], level, self.s.venue.now_ms()))
-
-    # What the market does.
-
-    @rule(price=st.sampled_from([90.0, 94.0, 97.0, 100.0, 103.0, 108.0, 115.0]))
-    def price(self, price: float) -> None:
-        self.s.price(price)
-
-    @rule(share=st.sampled_from([0.3, 1.0]))
-    def depth(self, share: float) -> None:
+    @rule(price=st.sampled_from([90.0, 94.0, 97.0, 100.0, 103.0, 106.0, 115.0]), share=SHARE, fault=MAYBE, then=SECS)
+    def trade(self, price: float, share: float, fault: str, then: float) -> None:
+        self.befall("submit", fault)
         self.s.venue.faults.share = share
+        self.s.price(price)
+        self.pass_secs(then)
 
-    @rule(secs=st.sampled_from([0.01, 0.05, 0.4, 2.0, 12.0, 40.0]))
-    def time(self, secs: float) -> None:
-        self.pass_secs(secs)
+    @rule(what=st.sampled_from(["fail", "cancel", "expire", "place"]), types=REFUSED, then=SECS)
+    def disturb(self, what: str, types: tuple[Type, ...], then: float) -> None:
+        """The venue takes no orders of these types from now on, and does something by itself or by a person's hand."""
+        venue, stops = self.s.venue, self.open(lambda r: r.ticket.kind is Kind.STOP)
+        venue.refuses = lambda ticket: ticket.type in types
+        if what == "fail":
+            venue.faults.fails_triggers += 1
+        elif what == "cancel" and stops:
+            venue.cancel_by_hand(stops[0])
+        elif what == "expire":
+            venue.expire()
+        else:
+            venue.place(SYMBOL, "buy", 1.0, 50.0)
+        self.pass_secs(then)
 
-    # What goes wrong.
+    @rule(verb=st.sampled_from(REQUESTS), what=st.sampled_from(BEFALL), times=st.integers(1, 3), then=SECS)
+    def disconnect(self, verb: str, what: str, times: int, then: float) -> None:
+        self.befall(verb, what, times)
+        self.pass_secs(then)
 
-    @rule(verb=st.sampled_from(REQUESTS), what=st.sampled_from(BEFALL), times=st.integers(1, 3))
-    def befall(self, verb: str, what: str, times: int) -> None:
-        self.s.venue.faults.requests[verb].extend([what] * times)
+    @rule(how=st.sets(st.sampled_from(["muted", "doubles", "hides_fees", "late"]), max_size=2), then=SECS)
+    def hush(self, how: set[str], then: float) -> None:
+        """How news come from now on."""
+        faults = self.s.venue.faults
+        faults.muted, faults.doubles, faults.hides_fees = "muted" in how, "doubles" in how, "hides_fees" in how
+        faults.lags_secs = 1.5 if "late" in how else 0.0
+        self.pass_secs(then)
 
-    @rule()
-    def mute(self) -> None:
-        self.s.venue.faults.muted = not self.s.venue.faults.muted
+    @rule(secs=st.sampled_from([0.0, 3.0, 60.0, 600.0]), then=SECS)
+    def break_off(self, secs: float, then: float) -> None:
+        """The venue is down, or the connection only just drops."""
+        if secs:
+            self.s.venue.faults.down_until = self.s.venue.loop.time() + secs
+            self.s.venue.struck()
+        else:
+            self.s.venue.drop()
+        self.pass_secs(then)
 
-    @rule(secs=st.sampled_from([0.0, 1.5]))
-    def lag(self, secs: float) -> None:
-        self.s.venue.faults.lags_secs = secs
-
-    @rule()
-    def double(self) -> None:
-        self.s.venue.faults.doubles = not self.s.venue.faults.doubles
-
-    @rule()
-    def hide_fees(self) -> None:
-        self.s.venue.faults.hides_fees = not self.s.venue.faults.hides_fees
-
-    @rule()
-    def drop(self) -> None:
-        self.s.venue.drop()
-
-    @rule(secs=st.sampled_from([3.0, 60.0, 600.0]))
-    def down(self, secs: float) -> None:
-        self.s.venue.faults.down_until = self.s.venue.loop.time() + secs
-        self.s.venue.struck()
-
-    @rule()
-    def fail_trigger(self) -> None:
-        self.s.venue.faults.fails_triggers += 1
-
-    @rule()
-    def cancel_by_hand(self) -> None:
-        for record in self.open(lambda r: r.ticket.kind is Kind.STOP)[:1]:
-            self.s.venue.cancel_by_hand(record)
-
-    @rule()
-    def place_by_hand(self) -> None:
-        self.s.venue.place(SYMBOL, "buy", 1.0, 50.0)
-
-    @rule()
-    def expire(self) -> None:
-        self.s.venue.expire()
-
-    @rule(secs=st.sampled_from([0.0, 5.0, 300.0]))
-    def crash(self, secs: float) -> None:
+    @rule(secs=st.sampled_from([0.0, 0.0, 5.0, 300.0]), then=SECS)
+    def crash(self, secs: float, then: float) -> None:
         self.s.kill()
         if secs:
             self.s.loop.pass_secs(secs)
             self.s.venue.struck()
         self.s.start()
+        self.pass_secs(then)
+
+    def befall(self, verb: str, what: str, times: int = 1) -> None:
+        self.s.venue.faults.requests[verb].extend([what] * times if what else [])
 
     # What must always be so.
 
@@ -172,7 +167,7 @@ class Machine(RuleBasedStateMachine):
         faults.requests.clear()
         faults.muted, faults.doubles, faults.hides_fees, faults.lags_secs, faults.share = False, False, False, 0.0, 1.0
         faults.down_until = self.s.venue.loop.time()
-        faults.fails_triggers = 0
+        faults.fails_triggers, self.s.venue.refuses = 0, lambda ticket: False
         self.s.venue.drop()
         for _ in range(30):
             self.pass_secs(10.0)

@@ -24,7 +24,7 @@ def test_nothing_is_lost_doubled_or_left_bare(name: str) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Market,
         settings=settings(
-            max_examples=EXAMPLES // len(MARKETS), stateful_step_count=20, deadline=None, database=None,
+            max_examples=EXAMPLES // len(MARKETS), stateful_step_count=12, deadline=None, database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip
