@@ -109,7 +109,7 @@ async def account(where: Where, *, hedge: bool = False, **settings: Any) -> Asyn
     clock = Clock()
     venue, faults, front = where.make(clock)
     async with front:
-        options = front.ccxt_options(where.exchange)
+        options = {**front.ccxt_options(where.exchange), "timeout_on_exit": 0}
         keys = Keys(options.pop("apiKey"), options.pop("secret"), options.pop("password", ""))
         gateway = ExchangeGateway(where.exchange, keys, options=options, **settings)
         found = Account(where, venue, clock, faults, front, gateway)

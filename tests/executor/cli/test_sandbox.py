@@ -18,14 +18,17 @@ import ccxt.async_support as ccxt
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from executor.broker.base import Kind
 from executor.broker.exchange import ExchangeGateway
 from executor.broker.venue import Seen, Ticket, Type
+from executor.cli.main import app
 from executor.config import load_config
 from executor.keys import read_keys
 from executor.sandbox.running import Pace, keep_going, open_local
 from executor.sandbox.street import from_file, synthetic
+from toolkit.errors import LockstepError
 
 MINUTE_MS = 60_000
 START_MS = 1_672_531_200_000
@@ -141,10 +144,9 @@ def test_its_executor_toml_and_keys_are_all_that_a_gateway_needs(tmp_path: Path,
     ],
 )
 def test_what_cannot_be_served_is_refused_in_a_sentence(words: list[str], text: str) -> None:
-    command = [sys.executable, "-m", "executor", "sandbox", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and text in done.stderr
+    answer = CliRunner().invoke(app, ["sandbox", *words])
+    assert isinstance(answer.exception, LockstepError) and text in str(answer.exception)
+    assert answer.stdout == "" and "\n" not in str(answer.exception)
 
 
 def test_a_port_that_is_taken_and_a_file_that_is_no_keys_of_it(tmp_path: Path, bars: Path) -> None:
@@ -162,7 +164,8 @@ def test_a_port_that_is_taken_and_a_file_that_is_no_keys_of_it(tmp_path: Path, b
     mine.write_text('key = "of money"\n')
     command = [sys.executable, "-m", "executor", "sandbox", "--bars", f"BTC/USDT={bars}", "--keys-file", str(mine)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2 and "name another" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and "name another" in done.stderr
     assert mine.read_text() == 'key = "of money"\n'
 
 
