@@ -28,7 +28,7 @@ class Fault:
     match : a part of "METHOD /path" of requests, of a symbol for `trigger_fails`; "*" for all.
     first : how many that match are let through before. times : how many then befall.
     secs : how long an answer is slow or a fault lasts, by the market's clock for all but `slow`; 0 for until it is
-        cleared. Of `rate_limit` the pause that the answer asks for.
+        cleared. Of `rate_limit` the pause that the answer asks for; of `late_events` also how late they come.
     ms : of `skew`, how far the venue's clock is ahead of its own.
     """
 

@@ -24,7 +24,7 @@ from toolkit.bars.intervals import INTERVAL_MS
 
 _T = TypeVar("_T")
 _MOST_CANDLES = 1000
-_TIFS = {"gtc": "gtc", "ioc": "ioc", "poc": "poc", "fok": "ioc"}
+_TIFS = {"gtc": "gtc", "ioc": "ioc", "poc": "poc"}
 
 
 class Spot:

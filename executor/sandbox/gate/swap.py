@@ -31,7 +31,7 @@ from executor.sandbox.gate.swap_frames import (
 from executor.sandbox.steps import plain
 
 _MOST_CANDLES = 2000
-_TIFS = {"gtc": "gtc", "ioc": "ioc", "poc": "poc", "fok": "ioc"}
+_TIFS = {"gtc": "gtc", "ioc": "ioc", "poc": "poc"}
 _LIFE_SECS = 86_400.0
 
 

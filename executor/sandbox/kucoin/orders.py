@@ -19,8 +19,7 @@ from executor.sandbox.kucoin.frames import Frame, fill_row, order_row, page, pla
 from executor.sandbox.steps import floor_to
 
 _T = TypeVar("_T")
-# A `FOK` is matched as an `IOC`: what is not filled at once is cancelled.
-_TIFS = {"GTC": "gtc", "GTT": "gtc", "IOC": "ioc", "FOK": "ioc"}
+_TIFS = {"GTC": "gtc", "GTT": "gtc", "IOC": "ioc"}
 
 
 class Orders:
