@@ -55,7 +55,8 @@ def sandbox(
     rate_limit (with "secs" to wait), slow ("secs"), cut_body, cut_json.
 
     {"fault": {"kind": "down", "secs": 600}}: while it lasts ("secs" 0: until cleared). Kinds: down, skew ("ms"),
-    socket_mute, socket_freeze, duplicate_events, late_events (as late as it lasts); at once: socket_drop, expired_token.
+    socket_mute, socket_freeze, duplicate_events, late_events (as late as it lasts). At once: socket_drop,
+    expired_token.
 
     {"fault": {"kind": "trigger_fails", "match": "BTC/USDT", "times": 1}}: a trigger that fires fails.
 
