@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from executor.backoff import Backoff
@@ -27,6 +27,7 @@ from executor.metrics import Metrics
 from executor.parts import Live, Parts
 from executor.sessions import Session, notice, session
 from executor.supervisor import SUPERVISOR
+from executor.tasks import end
 from executor.warming import Warming
 from toolkit.errors import InputError, LockstepError, VenueError
 
@@ -185,9 +186,7 @@ class Daemon:
                 return await self._follow(engine, feed, warming, work)
             return False
         finally:
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(work, return_exceptions=True)
+            await end([work])
             await feed.close()
 
     async def _warmed(self, warming: Warming, work: "asyncio.Task[None]", engine: Engine) -> bool:
@@ -226,8 +225,7 @@ class Daemon:
                     self._tick(engine, feed, warming)
                 return False
             finally:
-                waiting.cancel()
-                await asyncio.gather(waiting, return_exceptions=True)
+                await end([waiting])
 
     async def _until(self, tasks: Collection["asyncio.Future[Any]"]) -> None:
         """Wait for one of them, for a stop, for news of a venue, which are applied, or for a second."""

@@ -22,7 +22,9 @@ from executor.engine.engine import Engine, wall_ms
 from executor.engine.live import LiveEngine
 from executor.keys import read_keys
 from executor.ledger import Ledger
+from executor.own_gateway import read_gateway
 from executor.parts import open_models, venue_of
+from executor.tasks import end
 from toolkit.errors import InputError, VenueError
 from toolkit.portfolio.limits import Instrument
 
@@ -97,6 +99,9 @@ def make_gateway(config: ExecutorConfig, ledger: Ledger) -> Gateway:
     hedge = any(one.market == "swap" and one.hedge_mode for one in active(ledger).instruments.values())
     swap = SwapSettings(leverage=config.live.leverage, margin_mode=config.live.margin_mode, hedge=hedge)
     keys = read_keys(config.live.keys_file)
+    if config.live.gateway is not None:
+        own = read_gateway(config.live.gateway, keys, config.exchange_options)
+        return Renamed(own, config.venue_symbol)
     return Renamed(ExchangeGateway(venue, keys, swap=swap, options=config.exchange_options), config.venue_symbol)
 
 
@@ -164,9 +169,7 @@ class Trading:
 
     async def _end(self) -> None:
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
     def _doubt(self, symbol: str, why: str) -> None:
         self._doubts[symbol] = why

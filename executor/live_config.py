@@ -17,6 +17,7 @@ class LiveConfig:
 
     Attributes
     ----------
+    gateway : a file with `make_gateway(keys, exchange_options)`, of a venue that ccxt lacks; None = ccxt.
     keys_file : with `key`, `secret` and `password`; None = the environment says them, see `executor.keys`.
     allow_withdraw_keys : also a key that may take money out.
     leverage, margin_mode : of swaps, set and verified at the start.
@@ -28,6 +29,7 @@ class LiveConfig:
         notional of a day's entries after which none leaves, in multiples of the account's equity.
     """
 
+    gateway: Path | None = None
     keys_file: Path | None = None
     allow_withdraw_keys: bool = False
     leverage: float = 1.0
@@ -77,7 +79,7 @@ def _typed(name: str, value: Any, kind: object, path: Path) -> Any:
     # A bool is an int to Python, and no number to a person.
     if kind is float and type(value) in (int, float) and not math.isnan(value):
         return float(value)
-    if name == "keys_file":
+    if kind == Path | None:
         if isinstance(value, str) and value:
             return path.parent / Path(value).expanduser()
     elif kind is not float and type(value) is kind:

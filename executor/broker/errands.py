@@ -91,7 +91,9 @@ class Errands:
     async def ask(self, request: Awaitable[_T]) -> _T:
         """Its answer, with what it says about the venue's health."""
         try:
-            answer = await asyncio.wait_for(request, self._limit_secs)
+            # Not wait_for, which loses a cancellation that comes together with the answer.
+            async with asyncio.timeout(self._limit_secs):
+                answer = await request
         except RefusedError as error:
             self.health.pause(self._clock(), error.pause_secs)
             self._answered()

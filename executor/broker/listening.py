@@ -10,6 +10,7 @@ from executor.broker.doing import Doing
 from executor.broker.errands import Sleep
 from executor.broker.tickets import OURS, Sent
 from executor.broker.venue import Heard, Listed, UnreachableVenueError
+from executor.tasks import end
 
 _log = logging.getLogger(__name__)
 _DOWN_SECS = 2.0
@@ -35,9 +36,7 @@ class Listening:
                 if task.done():
                     task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
     async def _fail(self) -> None:
         """What went wrong in a request's own task."""

@@ -20,6 +20,7 @@ from executor.feed.assembler import Assembler, Patience, Question, flat
 from executor.feed.base import BarEvent, ClosedBar, Series
 from executor.feed.polling import RestCandles, UnreachableError
 from executor.feed.streaming import CandleStream
+from executor.tasks import end
 from toolkit.bars.intervals import floor_ts
 from toolkit.errors import InputError, VenueError
 
@@ -152,10 +153,7 @@ class ExchangeFeed:
     async def close(self) -> None:
         self._closed = True
         self._wake.set()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(task for task in self._tasks if task is not asyncio.current_task())
         if self._stream is not None:
             await self._stream.close()
         await self._rest.close()

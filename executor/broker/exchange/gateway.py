@@ -32,6 +32,7 @@ from executor.broker.venue import (
     UnreachableVenueError,
     Word,
 )
+from executor.tasks import end
 from toolkit.errors import UnknownNameError
 
 _log = logging.getLogger(__name__)
@@ -194,8 +195,7 @@ class ExchangeGateway:
         if self._session is None:
             return
         if self._learning is not None:
-            self._learning.cancel()
-            await asyncio.gather(self._learning, return_exceptions=True)
+            await end([self._learning])
             await self._ears.close()
         await self._session.close()
 

@@ -19,6 +19,7 @@ from executor.broker.exchange.session import Session
 from executor.broker.exchange.words import Row, client_id_of, fired_word, order_word, trigger_word
 from executor.broker.venue import Heard, Listed, Seen, Ticket, Type, UnreachableVenueError, Word
 from executor.feed.polling import brief
+from executor.tasks import end
 
 _log = logging.getLogger(__name__)
 _LOOK_SECS = 1.0
@@ -124,10 +125,7 @@ class Ears:
         await self._session.drop_stream()
 
     async def close(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -64,6 +64,7 @@ def test_every_key_of_a_file_arrives_and_paths_are_meant_from_its_folder(tmp_pat
         [symbols]
         "XBT/USDT" = "BTC/USDT:USDT"
         [live]
+        gateway = "own.py"
         keys_file = "keys.toml"
         allow_withdraw_keys = true
         leverage = 2
@@ -81,7 +82,7 @@ def test_every_key_of_a_file_arrives_and_paths_are_meant_from_its_folder(tmp_pat
         venue="gate",
         market="swap",
         symbols={"XBT/USDT": "BTC/USDT:USDT"},
-        live=LiveConfig(tmp_path / "keys.toml", True, 2.0, "cross", 5.0, 20.0, 60.0, 0.1, 7, 3.0),
+        live=LiveConfig(tmp_path / "own.py", tmp_path / "keys.toml", True, 2.0, "cross", 5.0, 20.0, 60.0, 0.1, 7, 3.0),
         feed="poll",
         exchange_options={"timeout": 5000},
         decide_by_secs=4.0,
