@@ -29,7 +29,8 @@ def check(scene: Scene, *, flat: bool = True) -> Found:
         halts = [tuple(row) for row in book.execute("SELECT symbol, reason FROM symbol_halts")]
         notices = Counter(row[0] for row in book.execute("SELECT kind FROM notices"))
         cash = book.execute("SELECT cash FROM equity ORDER BY ts_ms DESC LIMIT 1").fetchone()
-    wrong = [*_untracked(record, ours), *_twice(record, ours), *_unequal(scene, record, ours)]
+    sizes = {scene.name(symbol): scene.listing(symbol).contract_size for symbol in scene.symbols}
+    wrong = compare(record, ours, sizes)
     if flat:
         wrong += _left(scene, record)
         wrong += [f"trade {one['trade_id']} is still open" for one in trades if one["status"] != "CLOSED"]
@@ -54,6 +55,11 @@ def check(scene: Scene, *, flat: bool = True) -> Found:
     return Found(lines, wrong)
 
 
+def compare(record: Mapping[str, Any], ours: Mapping[str, Any], sizes: Mapping[str, float]) -> list[str]:
+    """What must not be. ours : rows of `venue_orders` by client id. sizes : base units of an amount, by symbol."""
+    return [*_untracked(record, ours), *_twice(record, ours), *_unequal(record, ours, sizes)]
+
+
 def _untracked(record: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     """Orders with our prefix that the ledger does not know."""
     names = [one["client_id"] for one in record["orders"]] + [one["order"]["client_id"] for one in record["triggers"]]
@@ -72,10 +78,9 @@ def _twice(record: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     return wrong + [f"trade {name} was entered {n} times" for name, n in entries.items() if n > 1]
 
 
-def _unequal(scene: Scene, record: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+def _unequal(record: Mapping[str, Any], ours: Mapping[str, Any], sizes: Mapping[str, float]) -> list[str]:
     """What was filled of each client id, here and there."""
     there: Counter[str] = Counter()
-    sizes = {scene.name(symbol): scene.listing(symbol).contract_size for symbol in scene.symbols}
     fired = {one["order_id"]: one["order"]["client_id"] for one in record["triggers"] if one["order_id"]}
     for one in record["orders"]:
         name = fired.get(one["id"], one["client_id"])

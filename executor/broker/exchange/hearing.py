@@ -75,10 +75,12 @@ class Ears:
         for symbol, market in self._markets.items():
             self._streamed[symbol] = (float("nan"), now)
             watch = partial(stream.watch_orders, symbol)
-            self._start(self._listen(f"orders of {symbol}", watch, partial(self._take_orders, market)))
+            take = partial(self._take_orders, market)
+            self._start(self._listen(f"orders of {symbol}", watch, take, lambda: stream.orders))
             if market.quirks.triggers_apart and market.quirks.trigger_news:
                 watch = partial(stream.watch_orders, symbol, None, None, {"trigger": True})
-                self._start(self._listen(f"triggers of {symbol}", watch, partial(self._take_triggers, market)))
+                take = partial(self._take_triggers, market)
+                self._start(self._listen(f"triggers of {symbol}", watch, take, lambda: stream.triggerOrders))
             watch = partial(stream.watch_ticker, symbol)
             self._start(self._listen(f"prices of {symbol}", watch, partial(self._take_price, symbol)))
         self._start(self._look())
@@ -137,8 +139,14 @@ class Ears:
         if not task.cancelled() and task.exception() is not None:
             _log.error("what listens to %s ended", self._session.venue, exc_info=task.exception())
 
-    async def _listen(self, what: str, watch: Callable[[], Any], take: Callable[[Any], None]) -> None:
-        """Wait, copy, and open again what broke."""
+    async def _listen(
+        self, what: str, watch: Callable[[], Any], take: Callable[[Any], None], kept: Callable[[], Any] | None = None
+    ) -> None:
+        """Wait, copy, and open again what broke.
+
+        kept : the rows that ccxt keeps. An update that comes before the next call of `watch` wakes nobody: whatever is
+            kept is looked at once that call waits.
+        """
         pauses = Backoff(0.5, 10.0)
         while True:
             self._session.open_stream()
@@ -147,7 +155,12 @@ class Ears:
                 if what in self._lost:
                     await self._wait_until_back(waiting)
                     self._found(what)
-                take(await waiting)
+                if kept is not None:
+                    await asyncio.sleep(0)
+                    take(kept() or ())
+                found = await waiting
+                if kept is None:
+                    take(found)
                 pauses.reset()
                 continue
             except asyncio.CancelledError:

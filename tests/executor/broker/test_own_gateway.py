@@ -1,6 +1,5 @@
 """The example of a venue that ccxt lacks trades at the local exchange, through the daemon's own way of reading it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from executor.broker.exchange import Keys
 from executor.own_gateway import read_gateway
 from tests.exchange.venues import GATE_KEY
+from tests.executor.live import loop
 from tests.executor.live.scenarios import closed_whole
 from tests.executor.live.session import Session, session
 from toolkit.errors import InputError
@@ -23,7 +23,7 @@ def run(folder: Path, play: Callable[[Session], Awaitable[None]]) -> None:
             s.make_gateway = lambda: read_gateway(EXAMPLE, KEYS, {"url": f"http://{s.front.host}"})
             await play(s)
 
-    asyncio.run(whole())
+    loop.play(whole())
 
 
 def test_a_trade_ends_at_the_stop_that_the_daemon_watches(tmp_path: Path) -> None:

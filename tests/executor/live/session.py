@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from executor.broker.exchange import ExchangeGateway, Keys, SwapSettings
-from executor.broker.live import LiveBroker
+from executor.broker.live import LiveBroker, LiveSettings
 from executor.broker.reconciling import Reconciler
 from executor.broker.renamed import Renamed
 from executor.broker.venue import Gateway
@@ -31,6 +31,7 @@ from toolkit.portfolio.limits import Instrument, Limits
 from toolkit.strategy import Signals, Strategy
 
 MINUTE = 60_000
+SETTINGS = LiveSettings()
 FIRST = START_MS // MINUTE * MINUTE
 KINDS = ("kucoin spot", "gate spot", "gate swap")
 _PRICE = 50_000.0
@@ -79,7 +80,8 @@ class Session:
         self.symbol = "BTC/USDT:USDT" if self.is_swap else "BTC/USDT"
         self.series = Series(self.name, "BTC/USDT", "1m")
         self.listing = self.venue.listings[self.symbol]
-        self.guard = Guard(self.venue)
+        self.guard, self.is_away = Guard(self.venue), True
+        self.helpless: list[tuple[int, int]] = []
         self.make_gateway: Callable[[], Gateway] = self._ccxt_gateway
         lot = self.listing.lot * self.listing.contract_size
         least = self.listing.min_qty * self.listing.contract_size
@@ -112,16 +114,17 @@ class Session:
     async def trading(self, *, dies: bool = False) -> AsyncIterator[None]:
         """One life of what trades. dies : it ends as by SIGKILL, nothing is waited for or tidied up."""
         self.ledger = Ledger.open(self.path)
-        self.broker = LiveBroker(self.ledger, self._gateway(), clock=self.clock)
+        self.broker = LiveBroker(self.ledger, self._gateway(), SETTINGS, clock=self.clock)
         self.engine = LiveEngine(
             self.ledger, self.broker, load=lambda _, __: self.plan, model=AcceptAll(), clock=self.clock
         )
-        reconciler = Reconciler(self.ledger, self.broker, clock=self.clock, sleep=self._sleep)
-        self.live = Trading(self.engine, self.broker, Checks(_may_trade, reconciler.look))
-        await self.live.open()
+        self.live = Trading(self.engine, self.broker, Checks(_may_trade, self._reconciler().look))
         try:
+            await self.live.open()
+            self.is_away = False
             yield
         finally:
+            self.is_away = True
             if dies:
                 self.broker._doing.is_running = False
                 await self.live._end()
@@ -139,19 +142,17 @@ class Session:
             keys = Keys(KEY.key, KEY.secret, KEY.passphrase)
         else:
             keys = Keys(GATE_KEY.key, GATE_KEY.secret)
-        return ExchangeGateway(self.name, keys, swap=SwapSettings(hedge=False), options=options)
+        loop = asyncio.get_running_loop()
+        return ExchangeGateway(self.name, keys, swap=SwapSettings(hedge=False), options=options, monotonic=loop.time)
 
-    async def _sleep(self, secs: float) -> None:
-        """By the market's clock."""
-        until = self.clock() + 1000 * secs
-        while self.clock() < until:
-            await asyncio.sleep(0.005)
+    def _reconciler(self) -> Reconciler:
+        return Reconciler(self.ledger, self.broker, clock=self.clock)
 
     async def bar(self, price: float = _PRICE, *, enter: bool = False, leave: bool = False) -> None:
         """The minute trades at this price, and closes."""
         self.word.enter, self.word.leave = enter, leave
         await self.trade_at(price)
-        self.clock.now_ms = max(self.clock.now_ms, self.bar_ms + MINUTE)
+        await self.pass_secs(max(0.0, (self.bar_ms + MINUTE - self.clock()) / 1000))
         bar = ClosedBar(self.bar_ms, price, price, price, price, 10.0)
         self.bar_ms += MINUTE
         self.engine.on_event(BarEvent(self.clock.now_ms, ((self.series, bar),), "rest"))
@@ -167,27 +168,31 @@ class Session:
         await self.venue.advance(self.clock())
 
     async def until(self, is_so: Callable[[], Any], secs: float = 30.0) -> None:
-        """Time passes, here and there, until then."""
+        """Time passes until then."""
         async with asyncio.timeout(secs):
             while not is_so():
-                await self.step()
+                await self.step(0.02)
 
-    async def step(self) -> None:
-        self.clock.move(20)
-        await self.venue.advance(self.clock())
-        await asyncio.sleep(0.01)
+    async def step(self, secs: float) -> None:
+        await self.only_market(secs)
         self.live.take()
 
+    async def only_market(self, secs: float) -> None:
+        """Time in which the engine is not asked."""
+        before = self.clock()
+        await asyncio.sleep(secs)
+        await self.venue.advance(self.clock())
+        if self.is_away or self.faults.lasting("down"):
+            self.helpless.append((before, self.clock()))
+
     async def pass_secs(self, secs: float) -> None:
-        """So much time of the market; of minutes, a hundred times as fast as here."""
         until = self.clock() + 1000 * secs
-        while self.clock() < until:
-            self.clock.move(80 if secs < 60.0 else 980)
-            await self.step()
+        while (left := (until - self.clock()) / 1000) > 0.0:
+            await self.step(min(left, 0.1))
 
     async def look(self) -> None:
         """The ledger is held against the venue, while time passes."""
-        looking = asyncio.ensure_future(self.live._checks.look("the test"))
+        looking = asyncio.ensure_future(self._reconciler().look("the test"))
         await self.until(looking.done)
         await looking
 
@@ -233,13 +238,20 @@ class Session:
         return max(((one.until_ms or now) - one.from_ms for one in self.guard.found), default=0) / 1000
 
 
+class LoopClock(Clock):
+    """The loop's time."""
+
+    def __call__(self) -> int:
+        return self.now_ms + round(1000 * asyncio.get_running_loop().time())
+
+
 async def _may_trade() -> None:
     """The key may be used."""
 
 
 @asynccontextmanager
 async def session(folder: Path, kind: str) -> AsyncIterator[Session]:
-    clock = Clock()
+    clock = LoopClock()
     venue, faults, front = (kucoin if kind.startswith("kucoin") else gate)(clock)
     async with front:
         yield Session(folder, kind, clock, venue, front, faults)

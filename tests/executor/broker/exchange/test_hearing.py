@@ -29,12 +29,21 @@ class Stream:
         self.clients: dict[str, Any] = {}
         self.closings = 0
         self.waiting: set[asyncio.Future[Any]] = set()
+        self.orders: Any = None
+        # Kept, and no watcher was woken for them.
+        self.untold: list[dict[str, Any]] = []
+        self.triggerOrders: Any = None
 
     def channel(self, name: str) -> asyncio.Queue[Any]:
         return self.channels.setdefault(name, asyncio.Queue())
 
     async def watch_orders(self, symbol: str, since: Any = None, limit: Any = None, params: Any = None) -> Any:
-        return await self._next("triggers" if params else "orders")
+        found = await self._next("triggers" if params else "orders")
+        if params:
+            self.triggerOrders = found
+        else:
+            self.orders = [*found, *self.untold]
+        return found
 
     async def watch_ticker(self, symbol: str) -> Any:
         return await self._next("ticker")
@@ -160,6 +169,16 @@ def test_rows_are_copied_before_they_change():
     run(story)
 
 
+def test_rows_that_came_between_two_watches_are_heard():
+    async def story(world: World) -> None:
+        world.session.stream.untold = [order(id="12", clientOrderId="t-ls-b-1")]
+        world.session.stream.channel("orders").put_nowait([order()])
+        heard = await world.until(lambda heard: bool(heard.words))
+        assert [word.client_id for word in heard.words] == ["ls-a-1", "ls-b-1"]
+
+    run(story)
+
+
 def test_rows_that_did_not_change_and_rows_of_other_symbols_are_no_news():
     async def story(world: World) -> None:
         foreign = order(symbol="BTC/USDT", clientOrderId="t-ls-b-1")
@@ -276,6 +295,7 @@ def test_triggers_that_change_name_their_symbol(status, is_news):
     async def story(world: World) -> None:
         row = order(clientOrderId="t-ls-s-1", info={"status": status})
         world.session.stream.channel("triggers").put_nowait([row])
+        await asyncio.sleep(0.01)
         world.session.stream.channel("orders").put_nowait([order()])
         seen = set()
         while not seen & {"order"}:
