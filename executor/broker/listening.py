@@ -74,8 +74,8 @@ class Listening:
         while True:
             doing.wake.clear()
             secs = (doing.due_ms() - doing.clock()) / 1000
-            if secs > 0.0:
-                await _set_within(doing.wake, min(secs, _LONGEST_SECS))
+            # Also where it is due already: whoever never waits can never be ended.
+            await _set_within(doing.wake, max(0.0, min(secs, _LONGEST_SECS)))
             if doing.due_ms() <= doing.clock():
                 doing.tick()
 

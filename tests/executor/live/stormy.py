@@ -30,7 +30,14 @@ async def sequence(s: Session, seed: int) -> list[str]:
                         await s.pass_secs(draw.choice((0.05, 0.5, 3.0, 15.0)))
         except VenueError:
             await _wait(s, 20.0)
-    return [*await _calm(s), *_bare(s, storm)]
+    wrong = await _calm(s)
+    return [*wrong, *_bare(s, storm, dust(s))]
+
+
+def dust(s: Session) -> float:
+    """Base units: each trade may leave less than can be sold."""
+    least = max(s.listing.lot, s.listing.min_qty) * s.listing.contract_size
+    return least * max(1, s.entries)
 
 
 async def _wait(s: Session, secs: float) -> None:
@@ -59,7 +66,7 @@ async def _calm(s: Session) -> list[str]:
     wrong = compare(records(s.venue, s.guard, None, s.faults), ours, sizes)
     wrong += [f"trade {row['trade_id']} is still open" for row in trades if row["status"] != "CLOSED"]
     wrong += [f"it is not known what became of {name}" for name in waits]
-    if s.held >= max(s.listing.lot, s.listing.min_qty) * s.listing.contract_size:
+    if s.held >= dust(s):
         wrong.append(f"{s.held} is held")
     names = [one.client_id for one in s.venue.triggers(s.symbol)] + [
         one.client_id for one in s.venue.open_orders(s.symbol)
@@ -67,10 +74,12 @@ async def _calm(s: Session) -> list[str]:
     return wrong + [f"order {name} still waits" for name in names if "ls-" in name]
 
 
-def _bare(s: Session, storm: Storm) -> list[str]:
+def _bare(s: Session, storm: Storm, dust: float) -> list[str]:
     """Times without a stop beyond what was stated, the times apart in which nobody could do anything about it."""
     wrong = []
     for one in s.guard.found:
+        if one.qty * s.listing.contract_size < dust:
+            continue
         until = one.until_ms or s.clock()
         able = (until - one.from_ms - sum(_overlap(one.from_ms, until, *span) for span in s.helpless)) / 1000
         if able > BARE_SECS:
