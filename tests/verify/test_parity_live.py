@@ -95,7 +95,8 @@ def test_what_is_equal_has_no_difference() -> None:
         ({"exit_price": 109.0}, QUIET, {LiveKind.SLIPPAGE: -2.0}),
         ({"fees": 1.25}, QUIET, {LiveKind.FEE: -0.25}),
         ({"funding": -0.1}, QUIET, {LiveKind.FUNDING: -0.1}),
-        ({"qty": 1.5}, QUIET, {LiveKind.QUANTITY: -5.0}),
+        ({"qty": 1.5, "fees": 0.75}, QUIET, {LiveKind.QUANTITY: -4.75}),
+        ({"qty": 1.5, "fees": 1.0}, QUIET, {LiveKind.QUANTITY: -4.75, LiveKind.FEE: -0.25}),
         ({"entry_ts": at(1.2)}, QUIET, {LiveKind.LATENCY: 0.0}),
         ({"exit_ts": at(12), "exit_price": 108.0}, QUIET, {LiveKind.LATENCY: -4.0}),
         ({"exit_ts": at(8), "exit_price": 95.0, "exit_reason": "stop"}, QUIET, {LiveKind.LEVEL: -30.0}),
@@ -106,7 +107,7 @@ def test_what_is_equal_has_no_difference() -> None:
         ({"pnl": 18.0}, QUIET, {LiveKind.UNEXPLAINED: -1.0}),
         ({"exit_ts": at(8), "exit_reason": "max_hold"}, QUIET, {LiveKind.UNEXPLAINED: 0.0}),
         ({"entry_price": 100.5, "exit_price": 109.0, "fees": 1.25, "qty": 1.5}, QUIET,
-         {LiveKind.QUANTITY: -5.0, LiveKind.SLIPPAGE: -0.75 - 1.5, LiveKind.FEE: -0.25}),
+         {LiveKind.QUANTITY: -4.75, LiveKind.SLIPPAGE: -0.75 - 1.5, LiveKind.FEE: -0.5}),
     ],
 )  # fmt: skip
 def test_a_trade_is_taken_apart_and_its_parts_add_up(
@@ -153,11 +154,11 @@ def test_what_the_account_decides_follows_from_an_earlier_trade_alone() -> None:
 
 
 def test_another_size_follows_from_another_account() -> None:
-    rows = [trade(NAMES[0], 0, entry_price=100.5), trade(NAMES[1], 5, qty=2.1), trade(NAMES[0], 30)]
+    rows = [trade(NAMES[0], 0, entry_price=100.5), trade(NAMES[1], 5, qty=2.1, fees=1.05), trade(NAMES[0], 30)]
     given = [audit(NAMES[0], 0), audit(NAMES[1], 5, 2.1), audit(NAMES[0], 30)]
-    assert found(tables(trades=rows, audit=given)) == pytest.approx({LiveKind.SLIPPAGE: -1.0, LiveKind.ACCOUNT: 1.0})
+    assert found(tables(trades=rows, audit=given)) == pytest.approx({LiveKind.SLIPPAGE: -1.0, LiveKind.ACCOUNT: 0.95})
     rows[0] = trade(NAMES[0], 0)
-    assert found(tables(trades=rows, audit=given)) == pytest.approx({LiveKind.UNEXPLAINED: 1.0})
+    assert found(tables(trades=rows, audit=given)) == pytest.approx({LiveKind.UNEXPLAINED: 0.95})
 
 
 def test_a_signal_of_one_alone_follows_from_a_trade_that_ended_otherwise() -> None:

@@ -150,7 +150,9 @@ class _Comparison:
                 yield part(LiveKind.SLIPPAGE, 0.0, f"entry {mine['entry_price']:g}, assumed {theirs['entry_price']:g}")
             return
         moved = theirs["exit_price"] - theirs["entry_price"]
-        size = sign * (mine["qty"] - theirs["qty"]) * moved
+        # Another size pays other fees: they belong to the size.
+        assumed = theirs["fees"] * mine["qty"] / theirs["qty"]
+        size = sign * (mine["qty"] - theirs["qty"]) * moved + theirs["fees"] - assumed
         if mine["qty"] != theirs["qty"]:
             yield part(self._size_kind(key), size, f"{mine['qty']:.10g} and not {theirs['qty']:.10g}")
         entry = -sign * mine["qty"] * (mine["entry_price"] - theirs["entry_price"])
@@ -159,9 +161,9 @@ class _Comparison:
         leave = sign * mine["qty"] * (mine["exit_price"] - theirs["exit_price"])
         if leave or mine["exit_reason"] != theirs["exit_reason"]:
             yield part(self._exit_kind(key, mine, theirs), leave, _exit_text(mine, theirs))
-        fees, funding = theirs["fees"] - mine["fees"], mine["funding"] - theirs["funding"]
-        if fees:
-            yield part(LiveKind.FEE, fees, f"fees {mine['fees']:.6g}, assumed {theirs['fees']:.6g}")
+        fees, funding = assumed - mine["fees"], mine["funding"] - theirs["funding"]
+        if abs(fees) > _DUST * max(mine["fees"], assumed):
+            yield part(LiveKind.FEE, fees, f"fees {mine['fees']:.6g}, assumed {assumed:.6g}")
         if funding:
             yield part(LiveKind.FUNDING, funding, f"funding {mine['funding']:.6g}, assumed {theirs['funding']:.6g}")
         rest = mine["pnl"] - theirs["pnl"] - (size + entry + leave + fees + funding)
