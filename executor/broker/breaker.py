@@ -20,7 +20,14 @@ _EQUITY = "SELECT equity FROM equity WHERE equity IS NOT NULL ORDER BY ts_ms DES
 _ALLOCATED = "SELECT total(CASE kind WHEN 'withdrawal' THEN -abs(amount) ELSE amount END) FROM cash_flows"
 _SENT = "SELECT count(*) FROM venue_orders WHERE created_ms >= ?"
 _ENTERED = "SELECT total(filled * fill_price) FROM venue_orders WHERE kind = 'entry' AND created_ms >= ?"
-_CLOSE = "SELECT close FROM bars WHERE symbol = ? AND close IS NOT NULL ORDER BY ts DESC LIMIT 1"
+# Series by series, as bars are indexed.
+_CLOSE = """
+    SELECT b.close FROM (SELECT DISTINCT exchange, base FROM instances WHERE symbol = ?1) AS s
+    JOIN bars AS b ON b.exchange = s.exchange AND b.symbol = ?1 AND b.base = s.base AND b.ts = (
+        SELECT ts FROM bars WHERE exchange = s.exchange AND symbol = ?1 AND base = s.base AND close IS NOT NULL
+        ORDER BY ts DESC LIMIT 1)
+    ORDER BY b.ts DESC LIMIT 1
+"""
 # Open trades, and what other entries may come to.
 _HELD = """
     SELECT symbol, side, total(qty) AS qty, count(*) AS trades FROM (

@@ -81,6 +81,8 @@ class LiveEngine(Engine):
 
     def _allowed(self, first: int, said: AtClose) -> AtClose:
         """A leg whose cancelled entry may still fill signals nothing new."""
+        if not any(one.enter for one in said.sides.values()):
+            return said
         working = {order.trade_id for order in self.broker.open_orders() if order.kind is Kind.ENTRY}
         if not working:
             return said

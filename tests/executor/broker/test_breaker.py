@@ -33,6 +33,10 @@ def ledger(tmp_path: Path) -> Ledger:
         "state": "active",
     }])  # fmt: skip
     book.insert("cash_flows", {"ts_ms": 0, "kind": "allocated", "amount": 10_000.0, "note": ""})
+    book.put("instances", [
+        {"id": symbol, "deployment": "dep", "strategy": "s", "symbol": symbol, "exchange": "x", "base": "1m",
+         "interval": "1m", "document": "{}"} for symbol in ("BTC/USDT", "ETH/USDT")
+    ])  # fmt: skip
     book.put("bars", [
         {"exchange": "x", "symbol": symbol, "base": "1m", "ts": NOW, "close": close, "source": "rest",
          "recorded_ms": NOW} for symbol, close in (("BTC/USDT", 100.0), ("ETH/USDT", 10.0))
