@@ -4,6 +4,7 @@ It has one way to start, whether it was stopped, killed or never ran: what it kn
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -183,6 +184,9 @@ class Daemon:
         try:
             if await self._warmed(warming, work, engine):
                 engine.rehearse()
+                # What is there by now stays: looking through it again would hold up an order for a tenth of a second.
+                gc.collect()
+                gc.freeze()
                 return await self._follow(engine, feed, warming, work)
             return False
         finally:

@@ -6,6 +6,7 @@ records and the ledger say, latencies, memory, and `toolkit parity`.
 
 import argparse
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -59,13 +60,18 @@ def play(scene: Scene, minutes: int, chosen: list[Member]) -> Played:
     return Played(json.loads(scene.record.read_text()), check(scene, flat=False), daemon.returncode)
 
 
+_DECIDED = "SELECT client_id FROM venue_orders WHERE kind IN ('entry', 'exit')"
+
+
 def latency(scene: Scene, played: Played) -> str:
-    """Of all orders that followed a close, and of the first of each close."""
+    """Of all entries and exits that a close decided, and of the first of each close."""
     sent, pushed = json.loads(scene.wire.read_text()), played.record["pushes"]
+    with sqlite3.connect(f"file:{scene.ledger}?mode=ro", uri=True) as book:
+        decided = {row[0] for row in book.execute(_DECIDED)}
     first: dict[float, float] = {}
     every = []
     for name, began in pushed.items():
-        if name in sent:
+        if name in sent and name in decided:
             took = 1000 * (sent[name] - began)
             every.append(took)
             first[began] = min(took, first.get(began, took))
