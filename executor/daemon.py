@@ -190,6 +190,7 @@ class Daemon:
                 return await self._follow(engine, feed, warming, work)
             return False
         finally:
+            gc.unfreeze()
             await end([work])
             await feed.close()
 
