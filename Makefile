@@ -40,8 +40,9 @@ types: $(STAMP)
 bench: $(STAMP)  ## run the benchmarks of tests/bench and print their tables
 	$(BIN)/python -m tests.bench
 
-soak: $(STAMP)  ## the live broker: 10,000 random sequences of faults, then an hour of real time with faults and kills
+soak: $(STAMP)  ## the live broker: 10,000 random sequences of faults, 100 through ccxt, an hour of real time with kills
 	LOCKSTEP_SOAK=10000 $(BIN)/python -m pytest -q -n 4 tests/executor/broker/test_machine.py
+	LOCKSTEP_SOAK_SEED=1000 $(BIN)/python -m pytest -q -n 4 tests/executor/live/test_storms.py
 	$(BIN)/python -m tests.soak.live --minutes 60 --venue gate --market swap
 
 lock: ## rewrite requirements.lock (needs uv)

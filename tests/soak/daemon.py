@@ -1,6 +1,6 @@
 """`executor run --live` by a market's clock instead of the machine's: `python -m tests.soak.daemon SCENE CONFIG`.
 
-It leaves in the scene's folder when each order left the process.
+It leaves in the scene's folder when each bar was seen to be final, and when each order left the process.
 """
 
 import json
@@ -16,6 +16,8 @@ from ccxt.async_support.base.exchange import BaseExchange
 
 from executor.config import load_config
 from executor.daemon import run_daemon
+from executor.feed.assembler import Assembler
+from executor.feed.base import Series
 from executor.going_live import go_live
 from executor.parts import Parts, open_feed
 from tests.soak.pace import SharedClock
@@ -39,11 +41,24 @@ def watch_wire() -> dict[str, float]:
     return sent
 
 
+def watch_bars() -> dict[int, float]:
+    """`time.perf_counter()` at the first sight of a candle, of whatever series, by its open time in ms."""
+    seen: dict[int, float] = {}
+    plain = Assembler.saw
+
+    def saw(self: Assembler, series: Series, ts: int) -> None:
+        seen.setdefault(ts, time.perf_counter())
+        plain(self, series, ts)
+
+    Assembler.saw = saw  # type: ignore[method-assign]
+    return seen
+
+
 def main() -> None:
     scene = read_scene(Path(sys.argv[1]))
     clock = SharedClock(scene.folder / "clock")
     (scene.folder / "daemon.pid").write_text(str(os.getpid()))
-    sent = watch_wire()
+    sent, seen = watch_wire(), watch_bars()
     live = partial(go_live, clock=clock, sleep=clock.sleep)
     try:
         run_daemon(
@@ -51,7 +66,7 @@ def main() -> None:
             Parts(partial(open_feed, clock=clock), make_live=live, clock=clock),
         )
     finally:
-        scene.wire.write_text(json.dumps(sent))
+        scene.wire.write_text(json.dumps({"sent": sent, "final": seen}))
 
 
 if __name__ == "__main__":

@@ -60,23 +60,20 @@ def play(scene: Scene, minutes: int, chosen: list[Member]) -> Played:
     return Played(json.loads(scene.record.read_text()), check(scene, flat=False), daemon.returncode)
 
 
-_DECIDED = "SELECT client_id FROM venue_orders WHERE kind IN ('entry', 'exit')"
+_DECIDED = "SELECT client_id, created_ms FROM venue_orders WHERE kind IN ('entry', 'exit')"
 
 
 def latency(scene: Scene, played: Played) -> str:
-    """Of all entries and exits that a close decided, and of the first of each close."""
-    sent, pushed = json.loads(scene.wire.read_text()), played.record["pushes"]
+    """Of all entries and exits that a close decided: from its first candle's sight, and from the exchange's push."""
+    wire, pushed = json.loads(scene.wire.read_text()), played.record["pushes"]
     with sqlite3.connect(f"file:{scene.ledger}?mode=ro", uri=True) as book:
-        decided = {row[0] for row in book.execute(_DECIDED)}
-    first: dict[float, float] = {}
-    every = []
-    for name, began in pushed.items():
-        if name in sent and name in decided:
-            took = 1000 * (sent[name] - began)
-            every.append(took)
-            first[began] = min(took, first.get(began, took))
+        decided = {name: wire["final"][str(ms)] for name, ms in book.execute(_DECIDED) if str(ms) in wire["final"]}
+    every = [(1000 * (wire["sent"][name] - decided[name]), name) for name in decided if name in wire["sent"]]
+    first = {decided[name]: took for took, name in sorted(every, reverse=True)}
+    whole = [1000 * (wire["sent"][name] - pushed[name]) for _, name in every if name in pushed]
     return "; ".join(f"{what} {_quantiles(sorted(found))}" for what, found in (
-        ("all", every), ("the first of a bar", list(first.values()))
+        ("all orders", [took for took, _ in every]), ("the first of a bar", list(first.values())),
+        ("all, from the exchange's push", whole),
     ))  # fmt: skip
 
 
