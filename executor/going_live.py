@@ -74,11 +74,7 @@ def go_live(
     engine = LiveEngine(ledger, broker, model=open_models(config, ledger), max_entry_age_ms=age_ms, clock=clock)
 
     async def permit() -> None:
-        if not live.allow_withdraw_keys and await broker.gateway.can_withdraw():
-            raise InputError(
-                f"the key may take money out of {broker.name}, and a bot needs none that may: make one without that "
-                f"right, or set `allow_withdraw_keys` in [live]"
-            )
+        await check_key(broker.gateway, allow_withdraw=live.allow_withdraw_keys)
 
     def symbols() -> list[str]:
         return sorted({series.symbol for series in engine.account.series})
@@ -86,6 +82,20 @@ def go_live(
     tolerance = Tolerance(balance_share=live.balance_tolerance)
     reconciler = Reconciler(ledger, broker, tolerance=tolerance, symbols=symbols, clock=clock, sleep=sleep)
     return Trading(engine, broker, Checks(permit, reconciler.look, live.reconcile_secs))
+
+
+async def check_key(gateway: Gateway, *, allow_withdraw: bool) -> None:
+    """Raises InputError : the key may take money out, and nobody allowed that."""
+    if allow_withdraw:
+        return
+    may = await gateway.can_withdraw()
+    if may is None:
+        _log.warning("%s does not say whether the key may take money out; make sure that it may not", gateway.name)
+    if may:
+        raise InputError(
+            f"the key may take money out of {gateway.name}, and a bot needs none that may: make one without that "
+            f"right, or set `allow_withdraw_keys` in [live]"
+        )
 
 
 def make_gateway(config: ExecutorConfig, ledger: Ledger) -> Gateway:
