@@ -22,6 +22,7 @@ _FAULTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("cut_body", "*", {"times": 2}),
     ("cut_json", "*", {"times": 2}),
     ("socket_drop", "*", {}),
+    ("expired_token", "*", {}),
     ("socket_mute", "*", {"secs": 40.0}),
     ("socket_freeze", "*", {"secs": 20.0}),
     ("duplicate_events", "*", {"secs": 30.0}),
