@@ -59,7 +59,9 @@ def found(sent: Sent, word: Word | None, pause_secs: float, now_ms: int, setting
 
     "Nowhere" is believed of an order that was sent long enough ago, when it was said twice.
     """
-    sent.looks += 1
+    # A venue that is down says nothing of the fees: such looks make the pauses longer and are not counted to the last.
+    if word is not None or sent.looks < len(_PAUSES_SECS):
+        sent.looks += 1
     wait_secs = max(pause_secs, _PAUSES_SECS[min(sent.looks, len(_PAUSES_SECS) - 1)])
     if sent.seen is Seen.ABSENT:
         sent.look_ms = math.inf if word is not None else now_ms + 1000 * wait_secs

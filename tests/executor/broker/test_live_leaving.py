@@ -152,6 +152,18 @@ def test_fees_that_are_said_later_are_booked_and_the_end_waits_for_them(opened: 
     assert fills[1]["fee"] == pytest.approx(0.998 * 100 * 0.002) and is_flat(session)
 
 
+def test_fees_are_booked_after_a_venue_that_was_down_for_minutes(opened: Open) -> None:
+    session = opened(markets={SYMBOL: SWAP})
+    session.venue.faults.hides_fees = True
+    session.enter()
+    session.pass_secs(0.01)
+    session.venue.faults.down_until = session.venue.loop.time() + 120.0
+    session.venue.struck()
+    session.pass_secs(140.0)
+    fees = session.ledger.rows("SELECT fee, fee_currency FROM fills WHERE fee > 0")
+    assert [tuple(row) for row in fees] == [(pytest.approx(0.2), "USDT")]
+
+
 def test_an_exit_that_is_refused_for_good_is_asked_for_less_and_less_often(opened: Open) -> None:
     session = entered(opened)
     session.venue.refuses = lambda ticket: ticket.kind is Kind.EXIT
