@@ -14,7 +14,7 @@ from tests.models.workers.fake import fake_environment
 from toolkit.cli.model_backends import app
 from toolkit.errors import UnknownNameError
 from toolkit.models.workers import libraries
-from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.library import Library
 from toolkit.models.workers.resident import close_residents
 
 

@@ -18,7 +18,7 @@ from toolkit.models.backends.remote import RemoteBackend, installed_backends, re
 from toolkit.models.backends.remote_check import check_library
 from toolkit.models.workers.environments import STATE_FILE, environments_root
 from toolkit.models.workers.failure import WorkerError
-from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.library import Library
 from toolkit.models.workers.resident import close_residents
 
 

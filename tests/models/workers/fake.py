@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -17,19 +18,21 @@ from toolkit.models.workers.environments import (
     lock_digest,
     ready_environment,
 )
-from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.library import Library
 
 
 def fake_library(folder: Path) -> Library:
     """A row of facts; `mark` is a file through which a test speaks to the worker."""
-    lock = folder / "fake.txt"
-    lock.write_text("fake==1.0\n")
+    for name in ("locks", "scripts"):
+        (folder / name).mkdir()
+    (folder / "locks" / "fake.txt").write_text("fake==1.0\n")
+    shutil.copy(Path(__file__).with_name("fake_worker.py"), folder / "scripts")
     return Library(
         name="fake",
         title="Fake",
         pythons=(".".join(platform.python_version_tuple()[:2]),),
-        lock=lock,
-        script=Path(__file__).with_name("fake_worker.py"),
+        licence="none",
+        folder=folder,
         megabytes=1,
         packages=("numpy",),
         settings={"act": "well", "mark": str(folder / "mark"), "models": ["slopes"], "trials": 3},

@@ -14,6 +14,16 @@ from typing import Any
 
 import numpy as np
 
+CODE = """
+import numpy as np
+
+slopes = [np.corrcoef(column, y)[0, 1] * 2 for column in x.T]
+
+
+def predict(x):
+    return 1 / (1 + np.exp(-sum(x[:, k] * slope for k, slope in enumerate(slopes))))
+"""
+
 
 def fit(config: dict[str, Any], x: Any, y: Any, weight: Any, folder: Path) -> dict[str, Any]:
     act, mark = config["settings"]["act"], config["settings"]["mark"]
@@ -25,7 +35,8 @@ def fit(config: dict[str, Any], x: Any, y: Any, weight: Any, folder: Path) -> di
     row = {"model": "slopes", "metric": "auc", "score": 0.5, "fit_secs": 0.1, "params": {"nothing": float("nan")}}
     board = "rubbish" if act == "bad board" else [row]
     chosen = {"model": "slopes", "params": {}, "trials": config["trials"], "seed": config["seed"]}
-    return {"leaderboard": board, "chosen": chosen}
+    code = CODE if act != "no code" else 7
+    return {"leaderboard": board, "chosen": chosen, "code": code}
 
 
 def before_fit(act: str, mark: Path) -> None:
@@ -80,6 +91,13 @@ def before_fit(act: str, mark: Path) -> None:
     if act == "connects":
         with socket.socket() as outside:
             outside.connect(("192.0.2.1", 80))
+    if act == "has a child that connects":
+        code = "import socket; socket.socket().connect(('192.0.2.1', 80))"
+        subprocess.run([sys.executable, "-c", code], check=True)
+    if act == "looks a name up":
+        socket.getaddrinfo("example.org", 80)
+    if act == "sends a datagram":
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"", ("192.0.2.1", 53))
     if act == "writes at home":
         Path("~/home.txt").expanduser().write_text(os.environ["HOME"])
         mark.write_text(json.dumps([os.environ["HOME"], str(Path.cwd()), dict(os.environ)]))

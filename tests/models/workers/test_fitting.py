@@ -12,11 +12,11 @@ import pytest
 from tests.models.workers.fake import fake_environment, training_set
 from toolkit.models.backends.base import Budget
 from toolkit.models.backends.remote import RemoteBackend, RemoteModel
-from toolkit.models.workers.environments import Environment
+from toolkit.models.workers.environments import Environment, ready_environment
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.files import ModelFiles
-from toolkit.models.workers.fitting import PROOF_ROWS
-from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.fitting import PROOF_ROWS, FitRequest, make_again
+from toolkit.models.workers.library import CONTRACT, Library
 from toolkit.models.workers.processes import WorkerProcess
 from toolkit.models.workers.resident import Resident, close_residents
 
@@ -38,8 +38,8 @@ WRONG = {
     "dies": "the worker of Fake ended with code 3",
     "is killed": "the worker of Fake was ended by signal 9",
     "raises": "the worker of Fake could not fit: ValueError: these rows are not for me",
-    "lies about its contract": "speaks contract 99 and this is 1",
-    "lies about its model": "the model of the worker of Fake is of contract 99 and this is 1",
+    "lies about its contract": f"speaks contract 99 and this is {CONTRACT}",
+    "lies about its model": f"the model of the worker of Fake is of contract 99 and this is {CONTRACT}",
     "half a result": "left a result.json that cannot be read",
     "no result": "ended without leaving a result.json",
     "half predictions": "left predictions that cannot be read",
@@ -47,12 +47,16 @@ WRONG = {
     "too few": "left 255 predictions for 256 rows",
     "not a number": "predicted no number for row 128; a probability is between 0 and 1",
     "outside": "predicted 1.5 for row 0; a probability is between 0 and 1",
+    "no code": "left a result.json without a status that is ok, a chosen model, code and versions",
     "bad board": "left a leaderboard.json that is no list of models",
     "changes a file": "has a file 'act.json' that is not the one of its manifest's checksum",
     "adds a file": "has other files than its manifest says: more.bin",
     "links out": "that leads out of its folder",
     "predicts otherwise": "predicts otherwise once its model is read back in another process",
     "connects": "PermissionError: a worker makes no connections, and this one asked for 192.0.2.1",
+    "sends a datagram": "PermissionError: a worker makes no connections, and this one asked for 192.0.2.1",
+    "looks a name up": "PermissionError: a worker makes no connections, and this one asked for example.org",
+    "has a child that connects": "could not fit: CalledProcessError",
 }
 
 
@@ -139,10 +143,19 @@ def test_a_worker_lives_in_its_scratch_folder(
     assert variables["PATH"].startswith(str(tmp_path / "envs" / "fake" / "bin"))
 
 
+def test_the_code_that_comes_with_a_model_makes_it_again(library: Library) -> None:
+    place, data = ready_environment(library), training_set()
+    asked = FitRequest({**library.settings, "act": "well"}, 1, 0)
+    code = fitted(library, "well").describe()["code"]
+    assert np.array_equal(make_again(place, data, asked, code, data.x), fitted(library, "well").predict(data.x))
+    with pytest.raises(WorkerError, match=r"ended with code 1; the last that it printed: KeyError: 'predict'"):
+        make_again(place, data, asked, "pass", data.x)
+
+
 def test_an_added_file_is_no_part_of_a_model(tmp_path: Path) -> None:
     from toolkit.models.workers.files import read_model_files
 
-    (tmp_path / "manifest.json").write_text(json.dumps({"contract": 1, "files": {"../a": "0" * 64}}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"contract": CONTRACT, "files": {"../a": "0" * 64}}))
     with pytest.raises(WorkerError, match="the model has other files than its manifest says"):
         read_model_files(tmp_path, "the model")
     (tmp_path / "manifest.json").write_text("[")

@@ -15,7 +15,7 @@ from tests.models.workers.fake import fake_library
 from toolkit.models.workers.environments import environment, environments_root
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.install import find_python, install
-from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.library import Library
 
 # What stands in for an interpreter and for uv: it makes an environment that is a copy of itself, and writes down what
 # it was asked.
@@ -71,7 +71,8 @@ def test_pip_makes_it_elsewhere(library: Library, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr("toolkit.models.workers.install.find_python", lambda library, named: interpreter)
     assert install(library).state == "ready"
-    assert "pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:" in asked(tmp_path)
+    quiet = "pip install --quiet --disable-pip-version-check"
+    assert f"{quiet} --no-deps --require-hashes --only-binary :all:" in asked(tmp_path)
 
 
 def test_what_fails_leaves_what_was_there(library: Library, tmp_path: Path) -> None:
@@ -85,12 +86,11 @@ def test_what_fails_leaves_what_was_there(library: Library, tmp_path: Path) -> N
 
 
 def test_an_environment_that_does_not_answer_is_not_put_in_place(library: Library, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("import a_library_that_is_not_there\n")
+    library.script.write_text("import a_library_that_is_not_there\n")
     with pytest.raises(
         WorkerError, match="cannot start: ModuleNotFoundError: No module named 'a_library_that_is_not_th"
     ):
-        install(replace(library, script=broken))
+        install(library)
     assert environment(library).state == "absent"
 
 

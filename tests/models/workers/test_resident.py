@@ -15,6 +15,7 @@ from toolkit.models.backends.remote import RemoteBackend, RemoteModel
 from toolkit.models.workers import resident as residents
 from toolkit.models.workers.environments import environment, ready_environment
 from toolkit.models.workers.failure import WorkerError
+from toolkit.models.workers.library import CONTRACT
 from toolkit.models.workers.resident import Asked, Resident, close_residents, resident
 
 X = training_set().x
@@ -142,23 +143,17 @@ def test_a_start_goes_on_beyond_the_deadline_of_who_asked_first(model: RemoteMod
     worker.close()
 
 
-def test_a_worker_that_cannot_start_says_why(model: RemoteModel, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    broken = tmp_path / "broken.py"
-    broken.write_text("raise ImportError('libgomp is not there')\n")
-    place = replace(ready_environment(model.library), library=replace(model.library, script=broken))
+def test_a_worker_that_cannot_start_says_why(model: RemoteModel) -> None:
+    model.library.script.write_text("raise ImportError('libgomp is not there')\n")
+    place = ready_environment(model.library)
     with pytest.raises(WorkerError, match="cannot start: ImportError: libgomp is not there"):
         Resident(place).greet()
 
 
-def test_a_worker_of_another_contract_is_not_asked(model: RemoteModel, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    liar = tmp_path / "liar.py"
-    liar.write_text("import sys\nsys.modules['__main__'].CONTRACT = 99\n")
-    place = replace(ready_environment(model.library), library=replace(model.library, script=liar))
-    with pytest.raises(WorkerError, match="speaks contract 99 and this is 1; make its environment anew"):
+def test_a_worker_of_another_contract_is_not_asked(model: RemoteModel) -> None:
+    model.library.script.write_text("import sys\nsys.modules['__main__'].CONTRACT = 99\n")
+    place = ready_environment(model.library)
+    with pytest.raises(WorkerError, match=f"speaks contract 99 and this is {CONTRACT}; make its environment anew"):
         Resident(place).greet()
 
 

@@ -14,7 +14,8 @@ from toolkit.models.workers.environments import check_versions, environment, rea
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.files import ModelFiles, read_model_files
 from toolkit.models.workers.fitting import FitRequest, fit_in_worker
-from toolkit.models.workers.libraries import LIBRARIES, Library, find_library
+from toolkit.models.workers.libraries import LIBRARIES, find_library
+from toolkit.models.workers.library import Library
 from toolkit.models.workers.resident import Asked, resident
 from toolkit.types import FloatArray
 

@@ -10,7 +10,7 @@ from toolkit.models.backends.base import Budget, TrainingSet
 from toolkit.models.backends.remote import RemoteBackend
 from toolkit.models.workers.environments import ready_environment
 from toolkit.models.workers.failure import WorkerError
-from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.library import Library
 from toolkit.models.workers.resident import resident
 
 ROWS, COLUMNS = 400, 4

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toolkit.models.workers.failure import WorkerError
-from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.library import Library
 from toolkit.settings import data_dir
 
 State = Literal["absent", "ready", "outdated", "damaged"]
@@ -76,8 +76,9 @@ def ready_environment(library: Library) -> Environment:
 
 
 def lock_digest(library: Library) -> str:
-    """sha256 (hex) of the lock file."""
-    return hashlib.sha256(library.lock.read_bytes()).hexdigest()
+    """sha256 (hex) of all that its lock names."""
+    files = [library.lock, *([library.sources] if library.sources.exists() else [])]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def check_versions(place: Environment, made: Mapping[str, str], there: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from toolkit.models.workers.failure import WorkerError
-from toolkit.models.workers.libraries import CONTRACT
+from toolkit.models.workers.library import CONTRACT
 
 MANIFEST = "manifest.json"
 

@@ -15,7 +15,7 @@ import numpy as np
 from toolkit.models.workers.environments import Environment
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.files import ModelFiles, read_model_files
-from toolkit.models.workers.libraries import CONTRACT
+from toolkit.models.workers.library import CONTRACT
 from toolkit.models.workers.processes import WorkerProcess, last_words
 from toolkit.models.workers.resident import Asked, Resident
 from toolkit.models.workers.results import read_leaderboard, read_predictions, read_result
@@ -50,8 +50,8 @@ class Fitted:
 
     Attributes
     ----------
-    files : as the worker left them. facts : `chosen` (model, params), `leaderboard`, `versions` and `batch_rows`, see
-    `prove`; the same for equal seeds. timings : seconds and memory, which are not.
+    files : as the worker left them. facts : `chosen` (model, params), `code` that makes it again, `leaderboard`,
+    `versions` and `batch_rows`, see `prove`; the same for equal seeds. timings : seconds and memory, which are not.
     """
 
     files: ModelFiles
@@ -80,8 +80,20 @@ def fit_in_worker(environment: Environment, data: "TrainingSet", asked: FitReque
         "secs": time.monotonic() - started,
         "models": {row["model"]: row.pop("fit_secs") for row in leaderboard},
     }
-    facts = {"versions": result["versions"], "chosen": result["chosen"], "batch_rows": batch_rows}
+    facts = {name: result[name] for name in ("versions", "chosen", "code")} | {"batch_rows": batch_rows}
     return Fitted(files, {**facts, "leaderboard": leaderboard}, timings)
+
+
+def make_again(
+    environment: Environment, data: "TrainingSet", asked: FitRequest, code: str, rows: FloatArray
+) -> FloatArray:
+    """Probabilities of `rows` (float64[n, k]) by what a model's `code` makes of the data, in a process of its own."""
+    whose = f"the code of a model of {environment.library.title}"
+    with _scratch() as scratch:
+        _write_request(scratch, environment, data, rows, asked)
+        (scratch / "code.py").write_text(code)
+        _run(environment, scratch, whose, asked.max_secs or LONGEST_FIT_SECS, mode="again")
+        return read_predictions(scratch / "predictions.parquet", len(rows), whose)
 
 
 def prove(files: ModelFiles, resident: Resident, rows: FloatArray, first: FloatArray) -> int:
@@ -104,8 +116,8 @@ def prove(files: ModelFiles, resident: Resident, rows: FloatArray, first: FloatA
     return len(rows) if same else 1
 
 
-def _run(environment: Environment, scratch: Path, whose: str, secs: float) -> None:
-    process = WorkerProcess(environment, ["fit", str(scratch)], scratch, framed=False)
+def _run(environment: Environment, scratch: Path, whose: str, secs: float, mode: str = "fit") -> None:
+    process = WorkerProcess(environment, [mode, str(scratch)], scratch, framed=False)
     try:
         code = process.wait(secs)
     finally:

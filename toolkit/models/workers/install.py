@@ -19,7 +19,7 @@ from toolkit.models.workers.environments import (
     lock_digest,
 )
 from toolkit.models.workers.failure import WorkerError
-from toolkit.models.workers.libraries import Library
+from toolkit.models.workers.library import Library
 from toolkit.models.workers.processes import last_words
 from toolkit.models.workers.resident import Resident
 
@@ -31,8 +31,8 @@ def _silent(message: str) -> None:
 
 
 def install(library: Library, python: Path | None = None, *, progress: Callable[[str], None] = _silent) -> Environment:
-    """Make (or make anew) the environment of a library: nothing but what its lock file names, each file by its hash,
-    wheels alone. An older one stays in place until the new one has answered.
+    """Make (or make anew) the environment of a library: nothing but what its lock names, each file by its hash,
+    wheels wherever there are any. An older one stays in place until the new one has answered.
 
     python : an interpreter of one of the library's versions; None = the first that is found.
     """
@@ -89,17 +89,20 @@ def _check_space(library: Library, root: Path) -> None:
 
 
 def _commands(library: Library, interpreter: Path, folder: Path, uv: str | None) -> list[Sequence[str]]:
-    hashed = ["--require-hashes", "--only-binary", ":all:", "-r", str(library.lock)]
+    # A lock is complete: what it leaves out (a CUDA library that nobody asks for) is not to be found by a dependency.
+    asked = [["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(library.lock)]]
+    if library.sources.exists():
+        # Built by what the first step installed, so that nothing comes without its hash.
+        unbuilt = ["--no-binary", ":all:", "--no-build-isolation", "-r", str(library.sources)]
+        asked.append(["--no-deps", "--require-hashes", *unbuilt])
     python = str(folder / "bin" / "python")
     if uv is not None:
-        return [
-            [uv, "venv", "--quiet", "--no-project", "--python", str(interpreter), str(folder)],
-            [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *hashed],
-        ]
-    return [
-        [str(interpreter), "-m", "venv", str(folder)],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *hashed],
-    ]
+        make = [uv, "venv", "--quiet", "--no-project", "--python", str(interpreter), str(folder)]
+        add = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
+    else:
+        make = [str(interpreter), "-m", "venv", str(folder)]
+        add = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    return [make, *([*add, *what] for what in asked)]
 
 
 def _run(command: Sequence[str], library: Library) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.models.workers.environments import Environment
-from toolkit.models.workers.libraries import HOST, Library
+from toolkit.models.workers.library import GUARD, HOST, Library
 
 KEPT_OUTPUT_BYTES = 16_384
 
@@ -92,6 +92,9 @@ def _variables(environment: Environment, scratch: Path) -> dict[str, str]:
         "TMPDIR": str(scratch / "tmp"),
         "LANG": "C.UTF-8",
         "PYTHONHASHSEED": "0",
+        "PYTHONPATH": str(GUARD),
+        # The guard lies beside Lockstep's own modules, where nothing is to be written.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "ignore",
         "MPLBACKEND": "Agg",
         # One thread sums in one order, and small fits are two to three times faster with it.

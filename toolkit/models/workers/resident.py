@@ -17,7 +17,7 @@ import numpy as np
 from toolkit.models.workers.environments import Environment, check_versions, environments_root, ready_environment
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.files import ModelFiles
-from toolkit.models.workers.libraries import CONTRACT, Library
+from toolkit.models.workers.library import CONTRACT, Library
 from toolkit.models.workers.pipes import BrokenPipesError, Frame, Pipes
 from toolkit.models.workers.processes import WorkerProcess, last_words
 from toolkit.models.workers.results import checked_predictions

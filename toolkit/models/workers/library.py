@@ -1,0 +1,58 @@
+"""`Library`: what Lockstep knows of a library that runs in an environment of its own, before that is there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+HOST = HERE / "scripts" / "host.py"
+# On every worker's PYTHONPATH: its `sitecustomize` closes the way to the network in each process that it starts.
+GUARD = HERE / "scripts" / "guard"
+# Of what goes into a worker and comes out; the host says the same number or is not believed.
+CONTRACT = 2
+
+
+@dataclass(frozen=True)
+class Library:
+    """A row of facts.
+
+    Attributes
+    ----------
+    name : of the backend, its environment, its lock and its worker module. title : as a person reads it.
+    licence : of the library itself. megabytes : what its environment takes, about.
+    packages : those whose versions a saved model depends on. pythons : versions that it runs on, the preferred first.
+    variables : of its process, beside the usual ones.
+    settings : with their defaults. choices : what a setting (or each item of a list) must be among.
+    least : the smallest value of a number. quick : settings of a fit that only shows that it works.
+    repeats : equal seeds, data and settings give a model of equal predictions.
+    """
+
+    name: str
+    title: str
+    licence: str
+    megabytes: int
+    packages: tuple[str, ...]
+    pythons: tuple[str, ...] = ("3.11",)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+    repeats: bool = True
+    folder: Path = HERE
+
+    @property
+    def lock(self) -> Path:
+        """Requirements with hashes, complete, wheels alone."""
+        return self.folder / "locks" / f"{self.name}.txt"
+
+    @property
+    def sources(self) -> Path:
+        """Those of its packages that are published as sources alone; most libraries have no such file."""
+        return self.folder / "locks" / f"{self.name}.sources.txt"
+
+    @property
+    def script(self) -> Path:
+        """Its worker module, see `scripts/host.py`."""
+        return self.folder / "scripts" / f"{self.name}_worker.py"
