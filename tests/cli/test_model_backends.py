@@ -1,6 +1,7 @@
 """`toolkit model backends`: what is listed, made and checked, and how it answers a machine."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from tests.models.workers.fake import fake_environment
 from toolkit.cli.model_backends import app
-from toolkit.errors import UnknownNameError
+from toolkit.errors import InputError, UnknownNameError
 from toolkit.models.workers import libraries
 from toolkit.models.workers.library import Library
 from toolkit.models.workers.resident import close_residents
@@ -41,7 +43,8 @@ def test_what_is_here_and_what_could_be(library: Library, words: tuple[str, ...]
     assert code == 0
     assert "here" in lines["lightgbm"] and lines["lightgbm"].endswith("ready")
     assert "own environment" in lines["fake"] and "ready" in lines["fake"]
-    assert lines["absent"].endswith("not installed: toolkit model backends install absent (about 1 MB)")
+    assert lines["absent"].endswith("not installed: toolkit model backends install absent (about 1 MB, none)")
+    assert lines["fake"].endswith(" 1 MB, none")
 
 
 def test_the_list_for_a_machine(library: Library) -> None:
@@ -52,7 +55,17 @@ def test_the_list_for_a_machine(library: Library) -> None:
 
 def test_a_check_says_what_it_found(library: Library) -> None:
     code, text = run("check", "fake")
-    assert code == 0 and text.startswith("fake: well; started in ") and "numpy" in text
+    assert code == 0 and text.startswith("fake:       well; reloads equal; its code makes the same model; starts in ")
+    assert "ms a row" in text and "numpy" in text
+    code, text = run("check", "--all")
+    lines = text.splitlines()
+    assert code == 1 and [line.split(":")[0] for line in lines] == ["fake", "absent"]
+    assert "well" in lines[0] and "needs an environment of its own" in lines[1]
+    found = json.loads(run("check", "--all", "--json")[1])
+    assert [one["problem"] is None for one in found] == [True, False] and found[0]["again"] == "makes the same model"
+    for words in (["check"], ["check", "fake", "--all"]):
+        with pytest.raises(InputError, match=r"name one library \(fake, absent\), or --all"):
+            run(*words)
     code, text = run("check", "absent", "--json")
     assert code == 1
     assert "toolkit model backends install absent" in json.loads(text)["problem"]
@@ -71,6 +84,25 @@ def test_an_environment_is_made(
 
     monkeypatch.setattr(install, "install", lambda library, python, progress: environment(library))
     code, text = run("install", "fake")
-    assert code == 0 and text.startswith("fake: ready, fake None, Python 3.")
+    assert code == 0 and text.startswith("fake: ready, numpy ")
     code, text = run("install", "fake", "--json")
     assert json.loads(text)["state"] == "ready"
+
+
+@pytest.mark.parametrize(("answer", "made"), [("y\n", True), ("n\n", False)])
+def test_first_use_offers_to_a_person_and_installs_nothing_by_itself(
+    library: Library, monkeypatch: pytest.MonkeyPatch, answer: str, made: bool
+) -> None:
+    from toolkit.cli import model_backends
+
+    asked: list[str] = []
+    monkeypatch.setattr(model_backends, "install", asked.append)
+    assert model_backends.usable("fake") and model_backends.usable("lightgbm")
+    assert not model_backends.usable("absent") and asked == []
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    said: list[str] = []
+    monkeypatch.setattr(typer, "confirm", lambda text, **how: said.append(text) or answer == "y\n")
+    assert model_backends.usable("absent") is made
+    assert said == ["Absent (none) needs an environment of its own, about 1 MB; make it now?"]
+    assert asked == (["absent"] if made else [])

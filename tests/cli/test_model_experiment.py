@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.models.stored_case import make_data
+from tests.models.workers.impostors import install_impostors
 from toolkit.analysis.runs import partial_runs
 from toolkit.cli.main import app
 from toolkit.errors import LockstepError
@@ -133,3 +134,114 @@ def test_what_cannot_be_searched_is_one_sentence(data: Path, more: list[str], se
     done = CliRunner().invoke(app, words(data, *more))
     assert isinstance(done.exception, LockstepError) and sentence in str(done.exception)
     assert partial_runs() == []
+
+
+ACTS = {
+    "pycaret": "dies", "flaml": "hangs", "autogluon": "other rows", "mljar": "not a number", "tpot": "outside",
+    "autokeras": "prints",
+}  # fmt: skip
+SAID = {
+    "pycaret": "the worker of PyCaret ended with code 3",
+    "flaml": "the worker of FLAML did not finish within 4 s and was ended",
+    "autogluon": "left 257 predictions for 256 rows",
+    "mljar": "predicted no number for row 128; a probability is between 0 and 1",
+    "tpot": "predicted 1.5 for row 0; a probability is between 0 and 1",
+}
+
+
+@pytest.fixture(scope="module")
+def compared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    root = tmp_path_factory.mktemp("envs")
+    install_impostors(root, ACTS)
+    names = ",".join(["logistic", "river", *ACTS])
+    words = ["model", "experiment", str(data / "members.toml"), "--recipe", str(data / "few.toml")]
+    words += [f"--backends={names}", "--inner-folds=2", "--folds=2", "--permutations=2", "--fit-secs=4", "--jobs=3"]
+    env = {"LOCKSTEP_DATA": str(data), "LOCKSTEP_ENVS": str(root)}
+    done = CliRunner(env=env).invoke(app, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_backends_are_compared_by_every_way_of_applying_for_each_group(compared: dict[str, Any]) -> None:
+    table = pl.read_parquet(Path(compared["folder"]) / "comparison.parquet")
+    groups = {"all together", "volatility_breakout", "reversal_breakout"}
+    assert set(table["group"]) == groups
+    well = table.filter(pl.col("error") == "")
+    assert {(r["backend"], r["settings"]) for r in well.iter_rows(named=True)} == {
+        ("logistic", ""), ("river", "online False"), ("river", "online True"), ("autokeras", ""),
+    }  # fmt: skip
+    # Four ways of applying, three groups, four ways of learning.
+    assert well.height == 4 * 3 * 4
+    for row in well.filter(pl.col("group") == "all together").iter_rows(named=True):
+        apart = well.filter(
+            (pl.col("group") != "all together") & (pl.col("trial") == row["trial"])
+        )  # fmt: skip
+        for name in ("trades_before", "trades_after"):
+            assert row[name] == apart[name].sum()
+        for name in ("profit_before", "profit_after", "secs"):
+            assert row[name] == pytest.approx(apart[name].sum())
+        assert row["drawdown_after"] >= 0.0 and row["drawdown_after"] >= -row["profit_after"]
+        assert row["difference"] is None or row["difference"] == pytest.approx(
+            row["sortino_after"] - row["sortino_before"]
+        )
+    controls = [f"control_{name}" for name in ("permuted", "noise", "past", "future")]
+    assert well.select(pl.col(name).is_not_null().any() for name in controls).row(0) == (True,) * 4
+    assert well.filter(pl.col("backend") == "autokeras")["peak_mb"].min() > 10
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_library_that_fails_is_a_sentence_and_the_rest_goes_on(compared: dict[str, Any], name: str) -> None:
+    table = pl.read_parquet(Path(compared["folder"]) / "comparison.parquet")
+    mine = table.filter((pl.col("backend") == name) & (pl.col("group") != "all together"))
+    assert mine.height == 8
+    for row in mine.iter_rows(named=True):
+        assert SAID[name] in row["error"] and row["group"] in row["error"] and "\n" not in row["error"]
+        assert row["difference"] is None
+    # Over all groups it is what trading without a model is.
+    pooled = table.filter(
+        (pl.col("backend") == name) & (pl.col("group") == "all together") & (pl.col("method") == "veto")
+    )
+    assert pooled["profit_before"].to_list() == pooled["profit_after"].to_list() and SAID[name] in pooled["error"][0]
+    board = pl.read_parquet(Path(compared["folder"]) / "leaderboard.parquet")
+    worthy = board.filter(pl.col("score").is_not_null() & (pl.col("trades_after") >= 30))
+    assert compared["best"]["backend"] not in SAID
+    assert worthy.filter(pl.col("error") == "")["rank"].max() < worthy.filter(pl.col("error") != "")["rank"].min()
+
+
+def test_the_report_shows_the_comparison(compared: dict[str, Any]) -> None:
+    page = (Path(compared["folder"]) / "report.html").read_text()
+    assert 'id="backends"' in page and 'id="backends-table"' in page and "backends-chart" in page
+    assert "the worker of FLAML did not finish within 4 s" in page
+
+
+def test_all_are_those_that_are_there(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolkit.cli.model_experiment import _backends
+    from toolkit.models.workers.libraries import LIBRARIES
+
+    install_impostors(tmp_path, {"flaml": "well"})
+    monkeypatch.setenv("LOCKSTEP_ENVS", str(tmp_path))
+    inside = ("logistic", "random_forest", "gradient_boosting", "lightgbm", "mlp", "river")
+    assert _backends("all") == (*inside, "flaml")
+    assert set(LIBRARIES) > {"flaml", "pycaret"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--backends=lightgmb"], "unknown backend 'lightgmb': did you mean 'lightgbm'"),
+        (["--backends=,"], "--backends must be `all` or names with commas such as lightgbm,flaml; was ','"),
+        (["--backends=pycaret"], "make it (about"),
+        (["--backends=logistic", "--grid={grid}"], "`backends` and `grid` both say what is tried; name one of them"),
+        (["--backends=logistic", "--fit-secs=0"], "`fit_secs` must be a number of seconds above 0, was 0.0"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_refused_in_a_sentence(
+    data: Path, tmp_path: Path, asked: list[str], said: str
+) -> None:
+    env = {"LOCKSTEP_DATA": str(data), "LOCKSTEP_ENVS": str(tmp_path)}
+    before = sorted((data / "runs").iterdir()) if (data / "runs").exists() else []
+    words = ["model", "experiment", str(data / "members.toml"), "--recipe", str(data / "few.toml")]
+    done = CliRunner(env=env).invoke(app, [*words, *(one.format(grid=data / "grid.toml") for one in asked)])
+    assert isinstance(done.exception, LockstepError) and said in str(done.exception)
+    assert (sorted((data / "runs").iterdir()) if (data / "runs").exists() else []) == before

@@ -2,9 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from toolkit.models.backends.remote_check import RemoteCheck
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -63,27 +68,68 @@ def install(
 
 
 @app.command("check")
-def check(name: Name, as_json: Json = False) -> None:
-    """Start a library, fit a small pattern with it and find it again in another process; exit 1 where that fails.
+def check(
+    name: Annotated[
+        str | None, typer.Argument(help="A library with an environment of its own, such as pycaret.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All libraries, installed or not.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a small pattern with a library, read the model in another process, make it again from its code; exit 1 where
+    any of that fails.
 
     Example: toolkit model backends check pycaret
+
+    Example: toolkit model backends check --all
     """
     from dataclasses import asdict
 
     from toolkit.cli.machine import print_json
-    from toolkit.models.backends.remote_check import check_library
-    from toolkit.models.workers.libraries import find_library
+    from toolkit.models.backends.remote_check import RemoteCheck, check_library
+    from toolkit.models.workers.libraries import LIBRARIES, find_library
+    from toolkit.models.workers.resident import close_residents
 
-    found = check_library(find_library(name))
+    if (name is None) != every:
+        raise InputError(f"name one library ({', '.join(LIBRARIES)}), or --all")
+    asked = list(LIBRARIES.values()) if name is None else [find_library(name)]
+    checks: list[RemoteCheck] = []
+    for library in asked:
+        checks.append(check_library(library))
+        close_residents()
+        if not as_json:
+            print(_checked(checks[-1]), flush=True)
     if as_json:
-        print_json(asdict(found))
-    elif found.problem is not None:
-        print(found.problem)
-    else:
-        versions = ", ".join(f"{package} {version}" for package, version in found.versions.items())
-        print(f"{name}: well; started in {found.start_secs:.1f} s, fitted in {found.fit_secs:.1f} s; {versions}")
-    if found.problem is not None:
+        print_json([asdict(one) for one in checks] if every else asdict(checks[0]))
+    if any(one.problem is not None for one in checks):
         raise typer.Exit(1)
+
+
+def _checked(found: "RemoteCheck") -> str:
+    if found.problem is not None:
+        return f"{found.library + ':':<12}{found.problem}"
+    versions = ", ".join(f"{package} {version}" for package, version in list(found.versions.items())[:2])
+    return (
+        f"{found.library + ':':<12}well; reloads equal; its code {found.again}; starts in {found.start_secs:.1f} s, "
+        f"fits in {found.fit_secs:.1f} s, {found.row_ms:.1f} ms a row; {found.peak_mb:.0f} MB at most, {found.megabytes} MB "
+        f"on disk; {versions}"
+    )
+
+
+def usable(name: str) -> bool:
+    """Whether a way of learning can be used; a library that is not installed is offered to a person."""
+    from toolkit.models.workers.environments import environment
+    from toolkit.models.workers.libraries import LIBRARIES
+
+    if name not in LIBRARIES or environment(LIBRARIES[name]).state == "ready":
+        return True
+    library = LIBRARIES[name]
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    what = f"{library.title} ({library.licence}) needs an environment of its own, about {library.megabytes} MB"
+    if not typer.confirm(f"{what}; make it now?", default=False, err=True):
+        return False
+    install(name)
+    return True
 
 
 def _inside() -> list[dict[str, Any]]:
@@ -104,9 +150,11 @@ def _outside() -> list[dict[str, Any]]:
 def _row(found: Any) -> dict[str, Any]:
     return {
         "name": found.library.name,
+        "package": found.library.packages[0],
         "runs": "own environment",
         "state": found.state,
         "folder": str(found.folder),
+        "licence": found.library.licence,
         "versions": found.versions,
         "megabytes": found.facts.get("megabytes"),
         "about_megabytes": found.library.megabytes,
@@ -118,13 +166,13 @@ def _said(row: dict[str, Any]) -> str:
     if row["runs"] == "here":
         return "ready"
     if row["state"] == "ready":
-        name = row["name"]
         return (
-            f"ready, {name} {row['versions'].get(name)}, Python {row['versions'].get('python')}, {row['megabytes']} MB"
+            f"ready, {row['package']} {row['versions'].get(row['package'])}, Python {row['versions'].get('python')}, "
+            f"{row['megabytes']} MB, {row['licence']}"
         )
     why = {
         "absent": "not installed",
         "outdated": "made from another lock file",
         "damaged": "damaged",
     }[row["state"]]
-    return f"{why}: {row['install']} (about {row['about_megabytes']} MB)"
+    return f"{why}: {row['install']} (about {row['about_megabytes']} MB, {row['licence']})"

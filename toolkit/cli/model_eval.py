@@ -22,6 +22,8 @@ def evaluate(
     permutations: options.Permutations = None,
     controls: options.Controls = None,
     slots: options.Slots = None,
+    fit_secs: options.FitSecs = None,
+    fit_trials: options.FitTrials = None,
     seed: options.Seed = None,
     top: options.Top = None,
     by: options.By = None,
@@ -58,7 +60,7 @@ def evaluate(
     how = {
         "methods": None if methods is None else tuple(name.strip() for name in methods.split(",") if name.strip()),
         "test_from_ms": _moment(test_from), "folds": folds, "permutations": permutations, "controls": controls,
-        "slots": slots,
+        "slots": slots, "fit_secs": fit_secs, "fit_trials": fit_trials,
     }  # fmt: skip
     proof = options.proof_of(how, resume, **({} if seed is None else {"seed": seed}))
     try:

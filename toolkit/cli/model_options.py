@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli.model_backends import usable
 from toolkit.cli.pairs import pairs
 from toolkit.errors import InputError
 
@@ -34,6 +35,10 @@ Folds = Annotated[int | None, typer.Option(help="Judged blocks of time, each wit
 Permutations = Annotated[int | None, typer.Option(help="Models on permuted labels for the p-value; 0: none.")]
 Controls = Annotated[bool | None, typer.Option(help="Run the negative controls; default: yes.")]
 Slots = Annotated[int | None, typer.Option(help="Trades at a time when entries are ranked; default: a third.")]
+FitSecs = Annotated[float | None, typer.Option(help="Seconds after which a library's fit is ended; default: 3600.")]
+FitTrials = Annotated[
+    int | None, typer.Option(help="Most trials of a library's own search; default: its setting `trials`.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random; default: the recipe's, else 0.")]
 Top = Annotated[int | None, typer.Option(help="How many of the sweep's best rows are taken.")]
 By = Annotated[str | None, typer.Option(help="Metric that says which are the sweep's best.")]
@@ -70,7 +75,9 @@ def asked(given: Mapping[str, Any], resume: str | None, out: Path | None) -> "Qu
     if "seed" in told:
         changes["seed"] = told.pop("seed")
     source, recipe = told.pop("source", LATEST), told.pop("recipe", None)
-    return ask(source, recipe, changes=changes or None, root=out, **told)
+    question = ask(source, recipe, changes=changes or None, root=out, **told)
+    usable(question.recipe.backend)
+    return question
 
 
 def proof_of(given: Mapping[str, Any], resume: str | None, **default: Any) -> "Proof | None":

@@ -7,7 +7,6 @@ from typing import Any, overload
 
 import numpy as np
 
-from toolkit.models.backends.base import Budget
 from toolkit.models.batches import Loading, batches_of, dealt, seed_of
 from toolkit.models.controls import PERMUTED
 from toolkit.models.evaluation import Evaluation, Proof, evaluate
@@ -53,7 +52,7 @@ class Evaluating:
             self.proof, seed=seed_of(self.proof.seed, name), permutations=piece.permutations,
             first_permutation=piece.first, controls=self.proof.controls and piece.first == 0,
         )  # fmt: skip
-        found = evaluate(bench.members, data, self.recipe, bench.span_ms, proof, Budget(seed=self.recipe.seed))
+        found = evaluate(bench.members, data, self.recipe, bench.span_ms, proof)
         part = tally_of(found, rows=len(data)).part()
         return replace(part, facts={**part.facts, "data": bench.stored()})
 

@@ -47,6 +47,7 @@ class Proof:
     slots : most trades at a time for "rank"; None = the recipe's, or one for every three members.
     seed : of permutations and noise. jobs : threads, None = the cores that this process may use; any number of them
         gives the same result.
+    fit_secs, fit_trials : most that one fit of a library may take, and search; None = an hour, and its own setting.
     """
 
     methods: tuple[str, ...] = METHODS
@@ -59,6 +60,8 @@ class Proof:
     seed: int = 0
     jobs: int | None = None
     first_permutation: int = 0
+    fit_secs: float | None = None
+    fit_trials: int | None = None
 
     def __post_init__(self) -> None:
         for method in self.methods:
@@ -80,6 +83,15 @@ class Proof:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"`{name}` must be a whole number of at least 1, was {value!r}; leave it out")
+
+        if self.fit_secs is not None and not self.fit_secs > 0:
+            raise InputError(f"`fit_secs` must be a number of seconds above 0, was {self.fit_secs!r}")
+        if self.fit_trials is not None and (isinstance(self.fit_trials, bool) or self.fit_trials < 0):
+            raise InputError(f"`fit_trials` must be a whole number from 0 up, was {self.fit_trials!r}")
+
+    def budget(self, recipe: Recipe) -> Budget:
+        """What each fit of a recipe may use."""
+        return Budget(recipe.seed, self.fit_secs, self.fit_trials)
 
     def slots_of(self, members: int, recipe: Recipe | None = None) -> int:
         """The slots of so many members; those of a recipe that ranks come before one for every three of them."""
@@ -178,8 +190,15 @@ def evaluate(
     InputError and its kinds : no block has enough before it to learn from; says why.
     """
     proof = proof or Proof()
-    budget = budget or Budget(seed=recipe.seed)
+    budget = budget or proof.budget(recipe)
     return _Job(tuple(loaded), data, recipe, span_ms, proof, budget).run()
+
+
+def control_panels(loaded: Sequence[LoadedMember], panel: Panel, proof: Proof, noises: int) -> dict[str, list[Panel]]:
+    """By control, the panels that stand in place of the true one, each of them a run."""
+    shift = proof.shift_bars
+    panels = {NOISE: [noise_panel(panel, proof.seed, k) for k in range(noises)]}
+    return panels | {name: [shifted_panel(loaded, panel, k)] for name, k in ((PAST, -shift), (FUTURE, shift))}
 
 
 class _Job:
@@ -257,9 +276,7 @@ class _Job:
     def _controls(
         self, over: Period, edges: IntArray, panel: Panel, permuted: Mapping[str, FloatArray]
     ) -> dict[str, dict[str, FloatArray]]:
-        proof, shift = self.proof, self.proof.shift_bars
-        panels = {NOISE: [noise_panel(panel, proof.seed, k) for k in range(_NOISES)]}
-        panels |= {name: [shifted_panel(self.loaded, panel, k)] for name, k in ((PAST, -shift), (FUTURE, shift))}
+        panels = control_panels(self.loaded, panel, self.proof, _NOISES)
         asked = [(other, replace(self.data, x=other.at_rows(self.data))) for each in panels.values() for other in each]
         made = iter(self._each([partial(self._procedure, over, edges, other, data) for other, data in asked]))
         found = {name: [next(made) for _ in each] for name, each in panels.items()}

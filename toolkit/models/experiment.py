@@ -9,11 +9,12 @@ import polars as pl
 
 from toolkit.bars.series import utc
 from toolkit.errors import InputError
+from toolkit.models.comparison import comparison
 from toolkit.models.evaluate_run import Gathered, ModelRun, gather, results_of, write_tables
 from toolkit.models.evaluating import evaluate_groups
 from toolkit.models.evaluation import Proof
 from toolkit.models.fitness import DAILY
-from toolkit.models.grid import SMALL, Space, space_of
+from toolkit.models.grid import SMALL, Space, backends_grid, space_of
 from toolkit.models.leaderboard import best, failed_groups, leaderboard
 from toolkit.models.question import Question
 from toolkit.models.recipe_file import RecipeFile
@@ -34,9 +35,11 @@ class Search:
     grid : axes over the recipe's fields, see `grid.space_of`. budget : most ways of learning, drawn with `seed`.
     holdout : share of the period, its end, that only the chosen recipe is judged on, once.
     folds : inner folds of the search. by : the figure whose difference ranks the trials, "sortino" or "sharpe".
+    backends : ways of learning that are compared, each by every way of applying and with controls, in place of a grid.
     """
 
     grid: Mapping[str, Any] | None = None
+    backends: tuple[str, ...] = ()
     budget: int | None = None
     holdout: float = 0.3
     folds: int = 3
@@ -49,8 +52,12 @@ class Search:
         if self.by not in DAILY:
             raise InputError(f"`by` must be one of {', '.join(sorted(DAILY))}, was {self.by!r}")
 
+        if self.backends and self.grid is not None:
+            raise InputError("`backends` and `grid` both say what is tried; name one of them")
+
     def space(self, asked: Question) -> Space:
-        return space_of(SMALL if self.grid is None else self.grid, asked.recipe, budget=self.budget, seed=self.seed)
+        grid = backends_grid(self.backends) if self.backends else SMALL if self.grid is None else self.grid
+        return space_of(grid, asked.recipe, budget=self.budget, seed=self.seed)
 
     def test_from_ms(self, asked: Question) -> int:
         start_ms, end_ms = asked.loading.start_ms, asked.loading.end_ms
@@ -85,7 +92,8 @@ def model_experiment(
     """
     if resume is not None:
         config = kept_config(resume, KIND, root)
-        question, search = Question.of(config), Search(**config["search"])
+        question = Question.of(config)
+        search = Search(**{**config["search"], "backends": tuple(config["search"]["backends"])})
         proof = Proof(**{**config["proof"], "methods": tuple(config["proof"]["methods"])})
     assert question is not None
     search, proof = search or Search(), proof or Proof()
@@ -109,7 +117,7 @@ class _Experiment:
         inner = replace(asked.loading, end_ms=self.test_from_ms)
         found = search_groups(
             asked.groups, self.space, inner, replace(self.proof, folds=self.search.folds), self.run.parts / SEARCH,
-            jobs=jobs, progress=progress,
+            controls=self.proof.controls and bool(self.search.backends), jobs=jobs, progress=progress,
         )  # fmt: skip
         board = leaderboard(self.space, found, self.search.by)
         chosen = best(self.space, board)
@@ -121,11 +129,15 @@ class _Experiment:
         parts = evaluate_groups(
             final.groups, final.recipe, proof, final.loading, self.run.parts / FINAL, jobs=jobs, progress=progress
         )  # fmt: skip
-        return self._finish(final, proof, gather(final, parts, proof.seed), board, failed)
+        tables = {"leaderboard": board}
+        if self.search.backends:
+            tables["comparison"] = comparison(self.space, found, self.search.by, proof.seed)
+        return self._finish(final, proof, gather(final, parts, proof.seed), tables, failed)
 
     def _finish(
-        self, final: Question, proof: Proof, found: Gathered, board: pl.DataFrame, failed: Mapping[str, str]
-    ) -> ModelRun:
+        self, final: Question, proof: Proof, found: Gathered, tables: Mapping[str, pl.DataFrame],
+        failed: Mapping[str, str],
+    ) -> ModelRun:  # fmt: skip
         run = self.run
         results = results_of(run, final, proof, found)
         code = reproducing(run.run_id, final, proof)
@@ -135,10 +147,11 @@ class _Experiment:
             "failures": [{"group": name, "error": error} for name, error in failed.items()] + results["failures"],
             "search": {**asdict(self.search), "trials": len(self.space.trials), "ways": len(self.space.learning),
                        "until": utc(self.test_from_ms)},
-            "best": board.row(0, named=True),
+            "best": tables["leaderboard"].row(0, named=True),
             "code": code,
         }  # fmt: skip
         write_tables(run, final, found, results)
-        run.writer.write_frame("leaderboard", board, csv=True)
+        for name, frame in tables.items():
+            run.writer.write_frame(name, frame, csv=True)
         run.writer.write_text("reproduce.py", code)
         return ModelRun(run.finish(results, found.data), results)

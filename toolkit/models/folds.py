@@ -10,6 +10,7 @@ from toolkit.models.applying import Application
 from toolkit.models.backends.base import Budget
 from toolkit.models.dataset import Dataset
 from toolkit.models.panel import Panel, Predictions, make_panel
+from toolkit.models.prequential import goes_on, judge_and_learn
 from toolkit.models.recipe import Recipe
 from toolkit.models.splits import even_edges, walk_forward
 from toolkit.models.trained import Trained
@@ -98,8 +99,17 @@ def predict_folds(
             models.append(FoldModel(part_ms, len(part), None, {}, str(error)))
         else:
             models.append(FoldModel(part_ms, len(part), made.trained, made.oof))
-    asked = [models[k].trained if k >= 0 else None for k in _holding(models)]
-    return FoldPredictions(edges, tuple(models), seen.predict(edges, asked))
+    holding = _holding(models)
+    predicted = seen.predict(edges, [models[k].trained if k >= 0 else None for k in holding])
+    for number, k in enumerate(holding):
+        trained = models[k].trained if k >= 0 else None
+        if trained is not None and goes_on(trained):
+            since, block_ms = models[k].part_ms[1], (int(edges[number]), int(edges[number + 1]))
+            new = inside.take((inside.rows["known"] > since) & (inside.rows["known"] < block_ms[1]))
+            if shuffle is not None:
+                new = replace(new, y=np.random.default_rng([*shuffle, len(edges) + number]).permutation(new.y))
+            judge_and_learn(trained, seen, block_ms, new, predicted)
+    return FoldPredictions(edges, tuple(models), predicted)
 
 
 def fold_applications(

@@ -10,8 +10,11 @@ import numpy as np
 
 from toolkit.engine.identity import canonical_json
 from toolkit.errors import InputError, LockstepError, UnknownNameError
-from toolkit.models.backends.choices import backend
+from toolkit.models.applying import METHODS
+from toolkit.models.backends.choices import BACKENDS, backend
+from toolkit.models.backends.online import River
 from toolkit.models.recipe import Recipe
+from toolkit.models.workers.libraries import LIBRARIES
 from toolkit.toml_file import read_toml
 
 BLOCKS = "grid"
@@ -51,6 +54,21 @@ class Space:
 
     learning: tuple[Recipe, ...]
     trials: tuple[Trial, ...]
+
+
+def backends_grid(names: Sequence[str]) -> dict[str, Any]:
+    """Axes that compare ways of learning: each by every way of applying; those that can go on learning while they judge
+    are tried with that and without.
+    """
+    known = [*BACKENDS, *LIBRARIES]
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("backend", name, known)
+    blocks: list[dict[str, Any]] = [{"backend": name} for name in names]
+    for block in blocks:
+        if block["backend"] == River.name:
+            block["settings"] = [{"online": False}, {"online": True}]
+    return {"method": list(METHODS), BLOCKS: blocks}
 
 
 def read_grid(path: Path) -> dict[str, Any]:

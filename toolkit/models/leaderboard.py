@@ -22,14 +22,15 @@ def leaderboard(space: Space, found: Found, figure: str = "sortino") -> pl.DataF
     """A row a trial, the best first: its axes, and all groups together before and after on the inner folds.
 
     `score` is the difference of the figure (after less before). A group in which a way of learning found nothing to
-    learn trades as without a model. Trials with an undefined score, or with fewer than 30 trades after, come last.
+    learn trades as without a model. Trials with an undefined score, or with fewer than 30 trades after, come last, and
+    before them those with a group that has an error.
 
     Raises
     ------
     RunError : no group has a result under any way of learning.
     """
-    groups = list(dict.fromkeys(name for _, name in found))
-    known = {name: tallies for name in groups if (tallies := _tallies(space, found, name))}
+    failed = failed_groups(space, found)
+    known = [name for name in _groups(found) if name not in failed]
     if not known:
         first = next(iter(found.values()))
         raise RunError(first.error)
@@ -54,19 +55,16 @@ def best(space: Space, board: pl.DataFrame) -> Trial:
 
 def failed_groups(space: Space, found: Found) -> dict[str, str]:
     """Groups without a result under any way of learning, with the reason of the first."""
-    groups = list(dict.fromkeys(name for _, name in found))
-    return {name: found[0, name].error for name in groups if not _tallies(space, found, name)}
+    ways = range(len(space.learning))
+    return {name: found[0, name].error for name in _groups(found) if all(found[way, name].error for way in ways)}
 
 
-def _tallies(space: Space, found: Found, name: str) -> dict[int, Tally]:
-    parts = {number: found[number, name] for number in range(len(space.learning))}
-    return {number: Tally.of(part) for number, part in parts.items() if not part.error}
+def _groups(found: Found) -> list[str]:
+    return list(dict.fromkeys(name for _, name in found))
 
 
-def _row(
-    trial: Trial, found: Found, known: Mapping[str, Mapping[int, Tally]], figure: str
-) -> dict[str, Any]:  # fmt: skip
-    total = added([_of_trial(trial, tallies) for tallies in known.values()])
+def _row(trial: Trial, found: Found, known: Sequence[str], figure: str) -> dict[str, Any]:
+    total = added([tally for name in known if (tally := tally_of_trial(trial, found, name)) is not None])
     of = DAILY[figure]
     before, after = total.before(trial.recipe.method), total.daily[trial.recipe.method]
     errors = [found[trial.learning, name].error for name in known if found[trial.learning, name].error]
@@ -81,18 +79,31 @@ def _row(
     }
 
 
-def _of_trial(trial: Trial, tallies: Mapping[int, Tally]) -> Tally:
-    """A group's days before, and after this trial, under the name of its method."""
-    method = trial.recipe.method
-    mine = tallies.get(trial.learning)
-    base = mine or next(iter(tallies.values()))
+def tally_of_trial(trial: Trial, found: Found, group: str) -> Tally | None:
+    """A group's days before, and after one trial, under the name of its method.
+
+    Where its way of learning has no result, after is before; None where no way has one.
+    """
+    mine = found[trial.learning, group]
+    parts = [mine, *(part for (_, name), part in found.items() if name == group)]
+    first = next((part for part in parts if not part.error), None)
+    if first is None:
+        return None
+    return _of_trial(trial, Tally.of(first), found=not mine.error)
+
+
+def _of_trial(trial: Trial, base: Tally, *, found: bool) -> Tally:
+    method, number = trial.recipe.method, str(trial.number)
     before = before_ranked(trial.recipe) if method == RANK else BEFORE
-    after = str(trial.number) if mine is not None else before
-    names = {BEFORE: BEFORE, BEFORE_RANK: before, method: after}
+    names = {BEFORE: BEFORE, BEFORE_RANK: before, method: number if found else before}
+    # Another way of learning, in whose place before stands, did not rank by these slots.
+    known = {name: key if key in base.daily else BEFORE for name, key in names.items()}
+    controls = {name: {method: made[number]} for name, made in base.controls.items() if found and number in made}
     return Tally(
         base.day0,
-        {name: base.daily[key] for name, key in names.items()},
-        trades={name: base.trades[key] for name, key in names.items()},
+        {name: base.daily[key] for name, key in known.items()},
+        controls=controls,
+        trades={name: base.trades[key] for name, key in known.items()},
         members=base.members,
         rows=base.rows,
     )
@@ -106,8 +117,8 @@ def _unworthy(row: Mapping[str, Any]) -> bool:
     return row["score"] is None or row["trades_after"] < LEAST_TRADES
 
 
-def _worth(row: Mapping[str, Any]) -> tuple[bool, float, int]:
-    return _unworthy(row), -(row["score"] or 0.0), row["trial"]
+def _worth(row: Mapping[str, Any]) -> tuple[bool, bool, float, int]:
+    return _unworthy(row), bool(row["error"]), -(row["score"] or 0.0), row["trial"]
 
 
 def _axes(trial: Trial, axes: Sequence[str]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Learning:
         if self.proof is None:
             return {}, None
         proof = replace(self.proof, seed=seed_of(self.proof.seed, name), methods=(self.recipe.method,))
-        found = evaluate(bench.members, data, self.recipe, bench.span_ms, proof, Budget(seed=self.recipe.seed))
+        found = evaluate(bench.members, data, self.recipe, bench.span_ms, proof)
         tally = tally_of(found, rows=len(data))
         said = judged(tally, self.recipe.method, trials=self.trials, seed=self.proof.seed)
         controls = {row["control"]: row["difference"] for row in said["controls"]}

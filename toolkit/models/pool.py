@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -50,6 +50,7 @@ def run_tasks(
     batches: Sequence[Sequence[Task[Item]]],
     folder: Path,
     *,
+    megabytes: Sequence[int] = (),
     jobs: int | None = None,
     progress: bool = False,
     unit: str = "groups",
@@ -60,6 +61,9 @@ def run_tasks(
     A part is in `folder` as soon as it is done, and a task that has one is not done again. What a task raises, or that
     its process dies of, becomes a part with that sentence in `error`.
 
+    megabytes : of each batch, about; where they are given, a batch waits until it fits into the memory that was
+        available at the start, beside those that run. One always runs.
+
     Raises
     ------
     InputError : `jobs` is below 1. RunError : a part cannot be written. KeyboardInterrupt : every process is ended.
@@ -68,7 +72,8 @@ def run_tasks(
     numbers = sorted(task.number for batch in batches for task in batch)
     folder.mkdir(parents=True, exist_ok=True)
     shown = Progress(len(numbers), sum(part_file(folder, n).is_file() for n in numbers), shown=progress, unit=unit)
-    _Pool(work, folder, workers, shown).run([list(batch) for batch in batches])
+    sizes = {batch[0].number: size for batch, size in zip(batches, megabytes, strict=bool(megabytes))}
+    _Pool(work, folder, workers, shown, sizes).run([list(batch) for batch in batches])
     shown.close()
     return Parts(folder, numbers)
 
@@ -81,6 +86,15 @@ def workers_of(jobs: int | None) -> int:
     return workers
 
 
+def available_megabytes() -> int:
+    """Of memory that processes can have now without swapping; all there is where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
 @dataclass(eq=False)
 class _Running:
     """A batch and its process."""
@@ -88,11 +102,15 @@ class _Running:
     process: SpawnProcess
     heard: Connection
     tasks: list[Task[Any]]
+    megabytes: int
 
 
 class _Pool:
-    def __init__(self, work: Work[Any], folder: Path, workers: int, shown: Progress) -> None:
+    def __init__(
+        self, work: Work[Any], folder: Path, workers: int, shown: Progress, megabytes: Mapping[int, int]
+    ) -> None:
         self._work, self._folder, self._workers, self._shown = work, folder, workers, shown
+        self._megabytes, self._available = megabytes, available_megabytes() if megabytes else 0
         self._context: SpawnContext = multiprocessing.get_context("spawn")
         self._running: list[_Running] = []
 
@@ -100,7 +118,7 @@ class _Pool:
         waiting = [rest for batch in batches if (rest := self._missing(batch))][::-1]
         try:
             while waiting or self._running:
-                while waiting and len(self._running) < self._workers:
+                while waiting and len(self._running) < self._workers and self._fits(waiting[-1]):
                     self._running.append(self._start(waiting.pop()))
                 waiting += self._listen()
         finally:
@@ -112,6 +130,11 @@ class _Pool:
     def _missing(self, batch: Sequence[Task[Any]]) -> list[Task[Any]]:
         return [task for task in batch if not part_file(self._folder, task.number).is_file()]
 
+    def _fits(self, tasks: Sequence[Task[Any]]) -> bool:
+        """Whether there is memory for a batch; what is left of one that died has no size of its own."""
+        size = self._megabytes.get(tasks[0].number, 0)
+        return not self._running or not size or size + sum(one.megabytes for one in self._running) <= self._available
+
     def _start(self, tasks: list[Task[Any]]) -> _Running:
         heard, said = self._context.Pipe(duplex=False)
         arguments = (self._work, tasks, self._folder, said)
@@ -119,7 +142,7 @@ class _Pool:
         with _single_threaded():
             process.start()
         said.close()
-        return _Running(process, heard, tasks)
+        return _Running(process, heard, tasks, self._megabytes.get(tasks[0].number, 0))
 
     def _listen(self) -> list[list[Task[Any]]]:
         """Wait until some process says something or ends; what is left of the batches of those that died."""

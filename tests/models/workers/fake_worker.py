@@ -17,7 +17,7 @@ import numpy as np
 CODE = """
 import numpy as np
 
-slopes = [np.corrcoef(column, y)[0, 1] * 2 for column in x.T]
+slopes = [np.corrcoef(column, y)[0, 1] * SEEDED for column in x.T]
 
 
 def predict(x):
@@ -35,7 +35,7 @@ def fit(config: dict[str, Any], x: Any, y: Any, weight: Any, folder: Path) -> di
     row = {"model": "slopes", "metric": "auc", "score": 0.5, "fit_secs": 0.1, "params": {"nothing": float("nan")}}
     board = "rubbish" if act == "bad board" else [row]
     chosen = {"model": "slopes", "params": {}, "trials": config["trials"], "seed": config["seed"]}
-    code = CODE if act != "no code" else 7
+    code = CODE.replace("SEEDED", str(1 + config["seed"])) if act != "no code" else 7
     return {"leaderboard": board, "chosen": chosen, "code": code}
 
 

@@ -9,11 +9,12 @@ from toolkit.models.backends.constant import Constant
 from toolkit.models.backends.lightgbm import LightGBM
 from toolkit.models.backends.logistic import Logistic
 from toolkit.models.backends.neural import Neural
+from toolkit.models.backends.online import River
 from toolkit.models.backends.settings import checked
 from toolkit.models.backends.trees import GradientBoosting, RandomForest
 
 BACKENDS: Mapping[str, Any] = {
-    one.name: one for one in (Constant(), Logistic(), RandomForest(), GradientBoosting(), LightGBM(), Neural())
+    one.name: one for one in (Constant(), Logistic(), RandomForest(), GradientBoosting(), LightGBM(), Neural(), River())
 }
 """Those that run in this process; libraries of other environments are found by `backend` too."""
 

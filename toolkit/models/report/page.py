@@ -7,12 +7,13 @@ from toolkit.analysis.portfolio_report.blocks import Note
 from toolkit.analysis.portfolio_report.page import draw, write_page
 from toolkit.analysis.texts import SYNTHETIC
 from toolkit.models.report.answer import answer
+from toolkit.models.report.backends import backends
 from toolkit.models.report.chance import chance, controls
 from toolkit.models.report.groups import failures, groups
 from toolkit.models.report.source import Source, read_source
 from toolkit.models.report.tried import how, models, tried
 
-_SECTIONS = (answer, chance, controls, groups, models, tried, failures, how)
+_SECTIONS = (answer, chance, controls, groups, models, backends, tried, failures, how)
 _TITLES = {"model-experiment": "Experiment", "model-eval": "Evaluation", "model-train": "Training"}
 
 

@@ -12,7 +12,7 @@ from toolkit.analysis.runs import Run
 from toolkit.errors import RunError
 
 RESULTS_FILE = "results.json"
-_TABLES = ("daily", "permutations", "leaderboard", "models")
+_TABLES = ("daily", "permutations", "leaderboard", "models", "comparison")
 Cells = Mapping[str, Any]
 
 

@@ -20,7 +20,8 @@ class Library:
     Attributes
     ----------
     name : of the backend, its environment, its lock and its worker module. title : as a person reads it.
-    licence : of the library itself. megabytes : what its environment takes, about.
+    licence : of the library itself. megabytes : what its environment takes, about. peak_mb : memory of a fit with its
+        resident worker, about.
     packages : those whose versions a saved model depends on. pythons : versions that it runs on, the preferred first.
     variables : of its process, beside the usual ones.
     settings : with their defaults. choices : what a setting (or each item of a list) must be among.
@@ -40,6 +41,7 @@ class Library:
     least: Mapping[str, int] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     repeats: bool = True
+    peak_mb: int = 1500
     folder: Path = HERE
 
     @property
