@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak lint types lock clean
+.PHONY: help demo test check check-backends bench soak lint types lock clean
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # requirements.lock pins every extra with hashes; the project itself is installed editable, without its
 # dependencies, so nothing outside the lock is ever resolved.
@@ -44,6 +44,10 @@ soak: $(STAMP)  ## the live broker: 10,000 random sequences of faults, 100 throu
 	LOCKSTEP_SOAK=10000 $(BIN)/python -m pytest -q -n 4 tests/executor/broker/test_machine.py
 	LOCKSTEP_SOAK_SEED=1000 $(BIN)/python -m pytest -q -n 4 tests/executor/live/test_storms.py
 	$(BIN)/python -m tests.soak.live --minutes 60 --venue gate --market swap
+
+check-backends: $(STAMP)  ## install every AutoML library (8 GB, about ten minutes) and hold each to its suite
+	$(BIN)/toolkit model backends install --all
+	LOCKSTEP_EVERY_BACKEND=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/models/backends
 
 lock: ## rewrite requirements.lock (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 \

@@ -10,11 +10,13 @@ from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from toolkit.models.backends.remote_check import RemoteCheck
+    from toolkit.models.workers.library import Library
 
 app = typer.Typer(rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Name = Annotated[str, typer.Argument(help="A library with an environment of its own, such as pycaret.")]
+Named = Annotated[str | None, typer.Argument(help="A library with an environment of its own, such as pycaret.")]
+Every = Annotated[bool, typer.Option("--all", help="All of these libraries.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -45,34 +47,49 @@ def ls(as_json: Json = False) -> None:
 
 @app.command("install")
 def install(
-    name: Name,
+    name: Named = None,
+    every: Every = False,
     python: Annotated[
         Path | None, typer.Option(help="Interpreter to make it with [default: the first that fits on PATH].")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make (or make anew) a library's environment from its lock file, every file by its hash.
+    """Make (or make anew) a library's environment from its lock file, every file by its hash; --all makes those that
+    cannot be used yet.
 
     Example: toolkit model backends install pycaret
+
+    Example: toolkit model backends install --all
     """
     from toolkit.cli.machine import print_json
+    from toolkit.models.workers.environments import environment
     from toolkit.models.workers.install import install
-    from toolkit.models.workers.libraries import find_library
 
-    made = install(find_library(name), python, progress=lambda message: print(message, file=sys.stderr))
-    row = _row(made)
+    rows = []
+    for library in _asked(name, every=every):
+        if every and environment(library).state == "ready":
+            continue
+        made = install(library, python, progress=lambda message: print(message, file=sys.stderr))
+        rows.append(_row(made))
+        if not as_json:
+            print(f"{library.name}: {_said(rows[-1])} at {made.folder}, in {made.facts['secs']:g} s", flush=True)
     if as_json:
-        print_json(row)
-    else:
-        print(f"{name}: {_said(row)} at {made.folder}, in {made.facts['secs']:g} s")
+        print_json(rows if every else rows[0])
+
+
+def _asked(name: str | None, *, every: bool) -> "list[Library]":
+    """The library that is named, or all of them."""
+    from toolkit.models.workers.libraries import LIBRARIES, find_library
+
+    if (name is None) != every:
+        raise InputError(f"name one library ({', '.join(LIBRARIES)}), or --all")
+    return list(LIBRARIES.values()) if name is None else [find_library(name)]
 
 
 @app.command("check")
 def check(
-    name: Annotated[
-        str | None, typer.Argument(help="A library with an environment of its own, such as pycaret.")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All libraries, installed or not.")] = False,
+    name: Named = None,
+    every: Every = False,
     as_json: Json = False,
 ) -> None:
     """Fit a small pattern with a library, read the model in another process, make it again from its code; exit 1 where
@@ -86,14 +103,10 @@ def check(
 
     from toolkit.cli.machine import print_json
     from toolkit.models.backends.remote_check import RemoteCheck, check_library
-    from toolkit.models.workers.libraries import LIBRARIES, find_library
     from toolkit.models.workers.resident import close_residents
 
-    if (name is None) != every:
-        raise InputError(f"name one library ({', '.join(LIBRARIES)}), or --all")
-    asked = list(LIBRARIES.values()) if name is None else [find_library(name)]
     checks: list[RemoteCheck] = []
-    for library in asked:
+    for library in _asked(name, every=every):
         checks.append(check_library(library))
         close_residents()
         if not as_json:
