@@ -1,6 +1,7 @@
 """`toolkit model experiment`: from many ways to one, judged once, with what is needed to make it again."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_a_person_reads_the_first_trials_and_the_verdict(data: Path, tmp_path: P
     line[line.index("--permutations=2")] = "--permutations=0"
     done = CliRunner().invoke(app, line)
     assert done.exit_code == 0, done.output
-    assert "4 trials of 1 ways of learning" in done.stdout and "the best, judged once from" in done.stdout
+    assert "4 trials of 1 ways of learning" in done.stdout and ", judged once from" in done.stdout
     assert "recipe: " in done.stdout and "reproduce.py" in done.stdout
 
 
@@ -137,15 +138,15 @@ def test_what_cannot_be_searched_is_one_sentence(data: Path, more: list[str], se
 
 
 ACTS = {
-    "pycaret": "dies", "flaml": "hangs", "autogluon": "other rows", "mljar": "not a number", "tpot": "outside",
+    "pycaret": "dies", "flaml": "hangs", "autogluon": "other rows", "automl_gs": "not a number", "autoviml": "outside",
     "autokeras": "prints",
 }  # fmt: skip
 SAID = {
     "pycaret": "the worker of PyCaret ended with code 3",
     "flaml": "the worker of FLAML did not finish within 4 s and was ended",
-    "autogluon": "left 257 predictions for 256 rows",
-    "mljar": "predicted no number for row 128; a probability is between 0 and 1",
-    "tpot": "predicted 1.5 for row 0; a probability is between 0 and 1",
+    "autogluon": r"left \d+ predictions for \d+ rows",
+    "automl_gs": r"predicted no number for row \d+; a probability is between 0 and 1",
+    "autoviml": r"predicted 1\.5 for row 0; a probability is between 0 and 1",
 }
 
 
@@ -196,13 +197,15 @@ def test_a_library_that_fails_is_a_sentence_and_the_rest_goes_on(compared: dict[
     mine = table.filter((pl.col("backend") == name) & (pl.col("group") != "all together"))
     assert mine.height == 8
     for row in mine.iter_rows(named=True):
-        assert SAID[name] in row["error"] and row["group"] in row["error"] and "\n" not in row["error"]
+        assert re.search(SAID[name], row["error"]) and row["group"] in row["error"] and "\n" not in row["error"]
         assert row["difference"] is None
     # Over all groups it is what trading without a model is.
     pooled = table.filter(
         (pl.col("backend") == name) & (pl.col("group") == "all together") & (pl.col("method") == "veto")
     )
-    assert pooled["profit_before"].to_list() == pooled["profit_after"].to_list() and SAID[name] in pooled["error"][0]
+    assert pooled["profit_before"].to_list() == pooled["profit_after"].to_list() and re.search(
+        SAID[name], pooled["error"][0]
+    )
     board = pl.read_parquet(Path(compared["folder"]) / "leaderboard.parquet")
     worthy = board.filter(pl.col("score").is_not_null() & (pl.col("trades_after") >= 30))
     assert compared["best"]["backend"] not in SAID
@@ -211,7 +214,7 @@ def test_a_library_that_fails_is_a_sentence_and_the_rest_goes_on(compared: dict[
 
 def test_the_report_shows_the_comparison(compared: dict[str, Any]) -> None:
     page = (Path(compared["folder"]) / "report.html").read_text()
-    assert 'id="backends"' in page and 'id="backends-table"' in page and "backends-chart" in page
+    assert 'id="backends"' in page and 'id="backends-table"' in page and 'id="backends-bars"' in page
     assert "the worker of FLAML did not finish within 4 s" in page
 
 

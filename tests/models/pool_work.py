@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,3 +53,18 @@ class Waits:
         print(os.getpid(), flush=True)
         while True:
             signal.pause()
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Writes down when each task began and ended."""
+
+    log: Path
+
+    def load(self, tasks: Sequence[Task[int]]) -> None:
+        return None
+
+    def make(self, task: Task[int], loaded: None) -> Part:
+        began = time.monotonic()
+        time.sleep(0.3)
+        return Part({"began": began, "ended": time.monotonic()})

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.models.pool_work import Squares
+from tests.models.pool_work import Overlaps, Squares
 from toolkit.errors import InputError, RunError
+from toolkit.models import pool
 from toolkit.models.parts import Part, part_file, read_part, write_part
 from toolkit.models.pool import Task, run_tasks
 
@@ -49,6 +50,21 @@ def test_parts_are_the_same_whatever_jobs_and_batches_are(tmp_path: Path, log: P
     assert math.isnan(one[0].facts["nan"])
     for a, b in zip(one, two, strict=True):
         assert a.facts["square"] == b.facts["square"] and (a.arrays["draws"] == b.arrays["draws"]).all()
+
+
+@pytest.mark.parametrize(("megabytes", "most"), [((), 4), ((400,) * 4, 2), ((600,) * 4, 1), ((5_000,) * 4, 1)])
+def test_batches_start_while_their_memory_fits_and_one_always_runs(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch, megabytes: tuple[int, ...], most: int
+) -> None:
+    monkeypatch.setattr(pool, "available_megabytes", lambda: 1_000)
+    found = run_tasks(Overlaps(log), tasks(range(4), 1), tmp_path / "parts", megabytes=megabytes, jobs=4)
+    spans = [(part.facts["began"], part.facts["ended"]) for part in found]
+    side_by_side = max(sum(a <= at < b for a, b in spans) for at, _ in spans)
+    assert len(spans) == 4 and side_by_side <= most
+
+
+def test_what_is_free_is_known() -> None:
+    assert 100 < pool.available_megabytes() < 10_000_000
 
 
 def test_a_bad_task_is_a_row_with_its_sentence(tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,8 +123,8 @@ def _checked(found: "RemoteCheck") -> str:
     versions = ", ".join(f"{package} {version}" for package, version in list(found.versions.items())[:2])
     return (
         f"{found.library + ':':<12}well; reloads equal; its code {found.again}; starts in {found.start_secs:.1f} s, "
-        f"fits in {found.fit_secs:.1f} s, {found.row_ms:.1f} ms a row; {found.peak_mb:.0f} MB at most, {found.megabytes} MB "
-        f"on disk; {versions}"
+        f"fits in {found.fit_secs:.1f} s, {found.row_ms:.1f} ms a row; {found.peak_mb:.0f} MB at most, "
+        f"{found.megabytes} MB on disk; {versions}"
     )
 
 

@@ -29,9 +29,9 @@ def comparison(space: Space, found: Found, figure: str = "sortino", seed: int = 
     A group in which a way of learning has no result is a row with its sentence in `error`, and in the row of all
     together it trades as without a model, so that every such row is of the same groups.
 
-    Columns: `group, trial, backend, settings, method`, trades, Sortino, Sharpe, profit (in notionals of a trade) and worst
-    loss from a peak (`drawdown`) before and after, `difference` of the figure with its 95 % interval, what the controls
-    made of it, seconds and the most memory (MB) of a fit, and `error`.
+    Columns: `group, trial, backend, settings, method`, trades, Sortino, Sharpe, profit (in notionals of one trade) and
+    worst fall from a peak (`drawdown`) before and after, `difference` of the figure with its 95 % interval, what the
+    controls made of it, seconds and the most memory (MB) of a fit, and `error`.
     """
     groups = list(dict.fromkeys(name for _, name in found))
     rows = [row for trial in space.trials for row in _rows(trial, found, groups, figure, seed)]
