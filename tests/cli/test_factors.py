@@ -16,7 +16,11 @@ from toolkit.cli.data import app as data_app
 from toolkit.cli.factors import app
 from toolkit.errors import InputError, UnknownNameError
 from toolkit.factors import factor_names
+from toolkit.factors.engines.windowed import Calculator
+from toolkit.factors.sets import set_names
+from toolkit.factors.table import expand_spec, factor_table
 from toolkit.strategy import get_strategy
+from toolkit.types import FloatArray
 
 N = 12 * 24 * 12
 PEER = "ETH/USDT"
@@ -54,14 +58,39 @@ def export(db, tmp_path):
 def test_ls_names_every_factor_with_parameters_lookback_and_text():
     plain = run("ls")
     rows = json.loads(run("ls", "--json").stdout)
-    assert [row["name"] for row in rows] == factor_names()
+    assert [row["name"] for row in rows if row["kind"] != "set"] == factor_names()
+    assert [row["name"] for row in rows if row["kind"] == "set"] == set_names()
     assert "atr(window=14)  [lookback 15]\n  Average true range" in plain.stdout
     by_name = {row["name"]: row for row in rows}
     assert by_name["day_open"]["lookback"] == 1440
     weekly = {row["name"]: row for row in json.loads(run("ls", "--json", "--interval", "1w").stdout)}
     assert weekly["day_open"]["lookback"] is None
     assert weekly["atr"]["lookback"] == 15
+    assert "market_state_hmm(states=3, window=1000, refit=250)  [lookback 1250, sparse]" in plain.stdout
+    assert "tsfresh_minimal(window=100)  [set]" in plain.stdout
+    assert by_name["tsfresh"]["params"] == {"window": 100, "feature": "standard_deviation"}
+    assert weekly["prophet_trend"]["lookback"] is None
     assert "not on these bars" in run("ls", "--interval", "1w").stdout
+
+
+def test_sparse_factors_and_sets_are_computed_at_the_entries_alone(db, export, monkeypatch):
+    rows: list[FloatArray] = []
+    row = Calculator.row
+    monkeypatch.setattr(Calculator, "row", lambda self, x: rows.append(x) or row(self, x))
+    table, result = export(
+        "volatility_breakout", "--interval", "5m", "--param", "window=30", "--start", "2024-01-10",
+        "--factors", "1h:tsfresh_minimal(12), atr(14), market_state_hmm(2, 100, 50)",
+    )  # fmt: skip
+    assert table.columns[6:] == [
+        *(s.text for s in expand_spec("1h:tsfresh_minimal(12)")), "atr(14)", "market_state_hmm(2, 100, 50)"
+    ]  # fmt: skip
+    assert "12 factors" in result.stdout
+    assert 0 < len(rows) <= 10 * len(table)
+    bars = load_bars("BTC/USDT", "5m", db=db)
+    at = np.searchsorted(bars.ts, table["ts"].dt.epoch("ms").to_numpy())
+    for text in ("1h:tsfresh(12, median)", "market_state_hmm(2, 100, 50)"):
+        np.testing.assert_array_equal(table[text].to_numpy(), factor_table(bars, at, [text])[text])
+    assert table.null_count().sum_horizontal()[0] == 0
 
 
 def test_every_bar_with_the_values_of_the_whole_history(db, export):

@@ -1,4 +1,7 @@
-"""Every registered factor with parameters to try it on; a new factor is found without being named here."""
+"""Every registered factor with parameters to try it on; a new factor is found without being named here.
+
+Sparse ones are tried in `engines`: a value of theirs may be a fit.
+"""
 
 from itertools import product
 
@@ -7,6 +10,7 @@ from toolkit.factors import Factor, factor_names, get_factor
 
 TRIED = {
     "window": (2, 3, 14, 50),
+    "span": (2, 20),
     "left": (2, 3),
     "right": (1, 4),
     "minutes": (15, 60, 1440),
@@ -15,6 +19,7 @@ TRIED = {
 CASES = [
     (name, params)
     for name in factor_names()
+    if not get_factor(name).sparse
     for params in product(*(TRIED[p.name] for p in get_factor(name).params))
 ]  # fmt: skip
 

@@ -13,8 +13,10 @@ import pytest
 from toolkit.bars.series import Bars, from_arrays
 from toolkit.bars.synthetic import synthetic_bars
 from toolkit.errors import InputError, UnknownNameError
-from toolkit.factors import factor_names
+from toolkit.factors import Param, factor, factor_names
+from toolkit.factors.registry import factors_apart
 from toolkit.strategy import Signals, Strategy
+from toolkit.types import FloatArray, IntArray
 from toolkit.verify.lookahead import LookaheadConfig, verify_lookahead
 from toolkit.verify.needed import smallest_lookback
 from toolkit.verify.noise import NoiseFuture
@@ -126,6 +128,27 @@ def test_every_factor_is_tested_and_green(series: Series) -> None:
     assert any(c.subject == "factors" for c in report.coverage)
     tested = {spec.name for subject in factor_subjects("1h", ["ETH/USDT"]) for spec in subject.specs}
     assert tested == set(factor_names())
+
+
+def test_a_sparse_factor_that_peeks_or_reaches_back_farther_than_it_says_is_caught(series: Series) -> None:
+    with factors_apart():
+
+        @factor("later", params=[Param("ahead", 3)], lookback=lambda interval_ms, ahead: 2, sparse=True)
+        def later(bars: Bars, indices: IntArray, ahead: int) -> FloatArray:
+            """The close so many bars later, over this one."""
+            there = np.minimum(indices + ahead, len(bars) - 1)
+            return bars.close[there] / bars.close[indices]
+
+        @factor("so_far", lookback=lambda interval_ms: 5, sparse=True)
+        def so_far(bars: Bars, indices: IntArray) -> FloatArray:
+            """Mean close since loaded history began."""
+            return np.array([bars.close[: i + 1].mean() for i in indices.tolist()])
+
+        config = LookaheadConfig(points=6, variations=0, intervals=("1h",), modules=("research.strategies",))
+        report = verify_lookahead(["trend_day"], config, series=series)
+    found = {(f.check, f.array.partition("(")[0].removeprefix("1d:")) for f in report.findings}
+    assert {("future", "later"), ("lookback", "so_far")} <= found
+    assert {name for _, name in found} == {"later", "so_far"}
 
 
 class _Params(NamedTuple):

@@ -88,9 +88,9 @@ class Bars:
         value = make()
         if isinstance(value, np.ndarray):
             value.setflags(write=False)
-        # What was made is returned, not looked up: another thread may have dropped it to save memory.
-        self._memo[key] = value
-        return value
+        # What was made is returned, not looked up: another thread may have dropped it to save memory. The first of two
+        # threads that make it has its way, so that what is filled later (a dict) is one.
+        return self._memo.setdefault(key, value)  # type: ignore[return-value]
 
     def factor_bytes(self) -> int:
         """Bytes of the factors memoised on this series and on those made from it."""
@@ -163,6 +163,15 @@ class Bars:
         from toolkit.factors import compute
 
         return self.memo(("factor", name, params), lambda: compute(name, self, params))
+
+    def factor_at(self, indices: IntArray, name: str, *params: float | str) -> FloatArray:
+        """float64[k] of a named factor at chosen bars, NaN where its lookback is not covered.
+
+        The values of `factor`; a sparse factor is computed at those bars alone.
+        """
+        from toolkit.factors import compute_at
+
+        return compute_at(name, self, indices, params)
 
     def window(self, start_ms: int, end_ms: int) -> "Bars":
         """The same interval seen with only the base bars that open in `[start_ms, end_ms)`; nothing later leaks in.
@@ -251,6 +260,14 @@ class Aligned:
     def factor(self, name: str, *params: float | str) -> FloatArray:
         """float64[n main]: a factor computed on the other series, as known at each main close."""
         return self._once((name, params), lambda: self.bars.factor(name, *params))
+
+    def factor_at(self, indices: IntArray, name: str, *params: float | str) -> FloatArray:
+        """float64[k]: the values of `factor` at chosen bars of the main clock; see `Bars.factor_at`."""
+        own = self.index[indices]
+        known = own >= 0
+        out = np.full(len(own), np.nan)
+        out[known] = self.bars.factor_at(own[known], name, *params)
+        return out
 
 
 def from_arrays(

@@ -11,6 +11,8 @@ from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     from toolkit.bars.series import Bars
+    from toolkit.factors.registry import Factor
+    from toolkit.factors.sets import FactorSet
     from toolkit.factors.table import FactorSpec
     from toolkit.strategy import Strategy
     from toolkit.types import IntArray
@@ -27,6 +29,9 @@ def ls(
 ) -> None:
     """List the factors: parameters with defaults, lookback in closed bars, and what each one is.
 
+    Sparse ones are computed only at the bars that are asked for, entries most of all. Sets are words for several
+    factors. Both may need the extra lockstep[features].
+
     Example: toolkit factors ls --interval 5m
     """
     rows = _listing(interval)
@@ -35,8 +40,7 @@ def ls(
         return
     for row in rows:
         inside = ", ".join(f"{name}={value}" for name, value in row["params"].items())
-        bars = "not on these bars" if row["lookback"] is None else f"lookback {row['lookback']}"
-        print(f"{row['name']}{f'({inside})' if inside else ''}  [{bars}]\n  {row['doc']}")
+        print(f"{row['name']}{f'({inside})' if inside else ''}  [{_kind(row)}]\n  {row['doc']}")
 
 
 @app.command("export")
@@ -94,6 +98,7 @@ def export(
 def _listing(interval: str) -> list[dict[str, Any]]:
     from toolkit.bars.intervals import interval_ms
     from toolkit.factors import factor_lookback, factor_names, get_factor
+    from toolkit.factors.sets import get_set, set_names
 
     step = interval_ms(interval)
     rows = []
@@ -104,8 +109,19 @@ def _listing(interval: str) -> list[dict[str, Any]]:
         except InputError:
             # A factor of the day has no value on bars longer than a day.
             lookback = None
-        rows.append({"name": name, "params": found.defaults, "lookback": lookback, "doc": found.doc})
-    return rows
+        rows.append(_row(found, lookback, "sparse" if found.sparse else "factor"))
+    return rows + [_row(one, None, "set") for name in set_names() if (one := get_set(name)) is not None]
+
+
+def _row(found: "Factor | FactorSet", lookback: int | None, kind: str) -> dict[str, Any]:
+    return {"name": found.name, "params": found.defaults, "lookback": lookback, "kind": kind, "doc": found.doc}
+
+
+def _kind(row: dict[str, Any]) -> str:
+    if row["kind"] == "set":
+        return "set"
+    bars = "not on these bars" if row["lookback"] is None else f"lookback {row['lookback']}"
+    return f"{bars}, sparse" if row["kind"] == "sparse" else bars
 
 
 def _load(

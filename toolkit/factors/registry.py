@@ -10,6 +10,9 @@ Rules that hold for every factor:
   day so far, is enough as well.
 * NaN where the value is undefined (zero divided by zero), and where unknown (NaN) volume is in the window.
 * Filled bars count as flat bars.
+* A *sparse* factor costs too much for every bar (a model is fitted, a library called). Its function is given the bars
+  that are asked for, and who reads features at entries asks there alone (`Bars.factor_at`); `Bars.factor` of one works
+  and is slow.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +25,7 @@ import numpy as np
 from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.series import Bars
 from toolkit.errors import InputError, UnknownNameError
-from toolkit.types import FloatArray
+from toolkit.types import FloatArray, IntArray
 
 FactorParam: TypeAlias = int | str
 FactorFunction: TypeAlias = Callable[..., FloatArray]
@@ -31,12 +34,16 @@ FactorLookback: TypeAlias = Callable[..., int]
 
 @dataclass(frozen=True)
 class Param:
-    """A factor's parameter; its type is that of the default. Whole numbers lie in `minimum .. maximum`."""
+    """A factor's parameter; its type is that of the default. Whole numbers lie in `minimum .. maximum`.
+
+    spelled : brings a text to its one spelling, or raises an `InputError`; None = any text will do.
+    """
 
     name: str
     default: FactorParam
     minimum: int = 1
     maximum: int | None = None
+    spelled: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,14 @@ class Factor:
     Attributes
     ----------
     name : unique; what `Bars.factor` is asked for.
-    function : `(bars, *params) -> float64[n]`; `compute` calls it, checks its parameters and sets early bars NaN.
+    function : `(bars, *params) -> float64[n]`; `compute` calls it, checks its parameters and sets early bars NaN. Of a
+        sparse factor `(bars, indices, *params) -> float64[k]`, indices int64[k], ascending, each with its lookback.
     params : its parameters in order.
     lookback : `(interval_ms, *params) -> bars`; see `factor_lookback`.
     doc : text of the function; its first line says what the value is, and its unit.
     day_state : the value belongs to the UTC day so far, and is known as soon as the day's first bar is loaded.
+    sparse : computed only at the bars that are asked for.
+    packages : whose versions decide its values, besides numpy's.
     """
 
     name: str
@@ -59,6 +69,8 @@ class Factor:
     lookback: FactorLookback
     doc: str
     day_state: bool = False
+    sparse: bool = False
+    packages: tuple[str, ...] = ()
 
     @property
     def defaults(self) -> dict[str, FactorParam]:
@@ -75,11 +87,18 @@ _REGISTRY: dict[str, Factor] = {}
 
 
 def factor(
-    name: str, *, params: Iterable[Param] = (), lookback: FactorLookback, day_state: bool = False
+    name: str,
+    *,
+    params: Iterable[Param] = (),
+    lookback: FactorLookback,
+    day_state: bool = False,
+    sparse: bool = False,
+    packages: tuple[str, ...] = (),
 ) -> Callable[[FactorFunction], FactorFunction]:
     """Register `(bars, *params) -> float64[n]` under a name; `lookback` is `(interval_ms, *params) -> bars`.
 
-    The function's text becomes the factor's documentation. A name that is taken by another function is an `InputError`.
+    A sparse one is `(bars, indices, *params) -> float64[k]`, see `Factor`. The function's text becomes the factor's
+    documentation. A name that is taken by another function is an `InputError`.
     """
 
     def register(function: FactorFunction) -> FactorFunction:
@@ -89,7 +108,7 @@ def factor(
                 f"factor name {name!r} is taken by {known.function.__module__}; rename the one in {function.__module__}"
             )
         doc = " ".join((function.__doc__ or "").split())
-        _REGISTRY[name] = Factor(name, function, tuple(params), lookback, doc, day_state)
+        _REGISTRY[name] = Factor(name, function, tuple(params), lookback, doc, day_state, sparse, packages)
         return function
 
     return register
@@ -157,6 +176,10 @@ def compute(name: str, bars: Bars, params: tuple[float | str, ...] = ()) -> Floa
     found = get_factor(name)
     checked = checked_params(found, params)
     lookback = _lookback(found, bars.interval_ms, checked)
+    if found.sparse:
+        values = _sparse(found, bars, np.arange(len(bars), dtype=np.int64), checked, lookback)
+        values.setflags(write=False)
+        return values
     if len(bars) == 0 or (lookback > len(bars) and not found.day_state):
         return np.full(len(bars), np.nan)
     values = found.function(bars, *checked)
@@ -165,6 +188,32 @@ def compute(name: str, bars: Bars, params: tuple[float | str, ...] = ()) -> Floa
         values[: lookback - 1] = np.nan
     # The two sides of a day's range are memoised together: what is handed out must not be written to.
     values.setflags(write=False)
+    return values
+
+
+def compute_at(name: str, bars: Bars, indices: IntArray, params: tuple[float | str, ...] = ()) -> FloatArray:
+    """float64[k]: the named factor at chosen bars (`0 .. len(bars) - 1`, any order), the values that `compute` gives.
+
+    A sparse factor is computed there alone; any other over all bars, once (`Bars.factor`).
+
+    Raises
+    ------
+    UnknownNameError, InputError : as for `factor_lookback`.
+    """
+    found = get_factor(name)
+    if not found.sparse:
+        return bars.factor(name, *params)[indices]
+    checked = checked_params(found, params)
+    lookback = _lookback(found, bars.interval_ms, checked)
+    chosen, places = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
+    return _sparse(found, bars, chosen, checked, lookback)[places]
+
+
+def _sparse(found: Factor, bars: Bars, indices: IntArray, params: tuple[FactorParam, ...], lookback: int) -> FloatArray:
+    values = np.full(len(indices), np.nan)
+    covered = indices >= lookback - 1
+    if covered.any():
+        values[covered] = found.function(bars, indices[covered], *params)
     return values
 
 
@@ -181,7 +230,13 @@ def _checked(name: str, spec: Param, value: object) -> FactorParam:
     if isinstance(spec.default, str):
         if not isinstance(value, str) or not value:
             raise InputError(f"{spec.name} of factor {name} must be a text such as {spec.default!r}, was {value!r}")
-        return value
+        # The default is spelled as it should be, and to know other spellings may take a library.
+        return value if spec.spelled is None or value == spec.default else spec.spelled(value)
+    return checked_number(name, spec, value)
+
+
+def checked_number(name: str, spec: Param, value: object) -> int:
+    """A parameter that is a whole number in its range; otherwise an `InputError` says what is wrong."""
     # A grid made with numpy, or read from TOML, may say 20.0.
     if not isinstance(value, int | float | np.integer) or isinstance(value, bool) or value != value // 1:
         raise InputError(f"{spec.name} of factor {name} must be a whole number, was {value!r}")

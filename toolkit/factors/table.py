@@ -9,8 +9,9 @@ import numpy as np
 from toolkit.bars.intervals import DAY_MS, interval_ms
 from toolkit.bars.series import Bars
 from toolkit.bars.symbols import canonical_symbol
-from toolkit.errors import InputError
-from toolkit.factors.registry import FactorParam, checked_params, factor_lookback, get_factor
+from toolkit.errors import InputError, UnknownNameError
+from toolkit.factors.registry import FactorParam, checked_params, factor_lookback, factor_names, get_factor
+from toolkit.factors.sets import get_set, members_of, set_names
 from toolkit.types import FloatArray, IntArray
 
 GRAMMAR = 'a factor is written as name, name(number, ...) or interval:name(...), such as "atr(14)" or "1d:range(10)"'
@@ -61,6 +62,12 @@ class FactorSpec:
             return bars.factor(self.name, *self.params)
         return bars.at(self.interval).factor(self.name, *self.params)
 
+    def values_at(self, bars: Bars, indices: IntArray) -> FloatArray:
+        """float64[k]: the same at chosen bars of `bars`; a sparse factor is computed there alone."""
+        if self.interval is None or self.interval == bars.interval:
+            return bars.factor_at(indices, self.name, *self.params)
+        return bars.at(self.interval).factor_at(indices, self.name, *self.params)
+
     def warmup_ms(self, interval: str) -> int:
         """How long before a bar of `interval` opens history must begin for its value to be covered."""
         step = interval_ms(self.interval or interval)
@@ -74,17 +81,47 @@ def parse_spec(text: str) -> FactorSpec:
 
     Raises
     ------
-    InputError, UnknownNameError : the text does not follow the grammar; the factor, interval or a parameter is wrong.
+    InputError, UnknownNameError : the text does not follow the grammar, or names a set of factors; the factor, interval
+        or a parameter is wrong.
     """
+    name, words, interval = _parts(text)
+    if get_set(name) is not None:
+        raise InputError(f"{name} is a set of factors, one is asked for here; name one of them, was {text!r}")
+    return _spec(name, words, interval)
+
+
+def expand_spec(text: str) -> list[FactorSpec]:
+    """The factor of a text, or every factor of a set such as `tsfresh_minimal(100)`; errors as of `parse_spec`."""
+    name, words, interval = _parts(text)
+    found = get_set(name)
+    if found is None:
+        return [_spec(name, words, interval)]
+    return [_spec(member, params, interval) for member, params in members_of(found, words)]
+
+
+def spec_packages(text: str) -> tuple[str, ...]:
+    """Packages whose versions decide the values of a text's factor, none where it names none; nothing is imported."""
+    match = _SPEC.fullmatch(text.strip())
+    name = "" if match is None else match["name"]
+    return get_factor(name).packages if name in factor_names() else ()
+
+
+def _parts(text: str) -> tuple[str, tuple[float | str, ...], str | None]:
     match = _SPEC.fullmatch(text.strip())
     if match is None:
         raise InputError(f"{GRAMMAR}; was {text!r}")
     interval = match["interval"]
     if interval is not None:
         interval_ms(interval)
-    found = get_factor(match["name"])
     words = [w.strip() for w in match["params"].split(",")] if (match["params"] or "").strip() else []
-    params = checked_params(found, tuple(_value(w) for w in words))
+    return match["name"], tuple(_value(w) for w in words), interval
+
+
+def _spec(name: str, words: tuple[float | str, ...], interval: str | None) -> FactorSpec:
+    if name not in factor_names():
+        raise UnknownNameError("factor", name, [*factor_names(), *set_names()])
+    found = get_factor(name)
+    params = checked_params(found, words)
     # Peers are attached under the one spelling of their symbol.
     spelled = (canonical_symbol(str(v)) if p.name == "symbol" else v for p, v in zip(found.params, params, strict=True))
     spec = FactorSpec(found.name, tuple(spelled), interval)
@@ -94,8 +131,11 @@ def parse_spec(text: str) -> FactorSpec:
 
 
 def parse_specs(text: str) -> list[FactorSpec]:
-    """The specifications of a list such as `atr(14), 1d:range(10)`; commas inside brackets belong to the factor."""
-    specs = [parse_spec(part) for part in _BETWEEN.split(text)]
+    """The specifications of a list such as `atr(14), 1d:range(10)`; commas inside brackets belong to the factor.
+
+    A set of factors gives all of its own.
+    """
+    specs = [spec for part in _BETWEEN.split(text) for spec in expand_spec(part)]
     names = [spec.text for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -121,15 +161,15 @@ def factor_table(bars: Bars, indices: IntArray, specs: Iterable[FactorSpec | str
     ----------
     bars : the series on whose clock the values are read.
     indices : int64[k], bar numbers in `0 .. len(bars) - 1`, in any order.
-    specs : factors, as `FactorSpec` or text.
+    specs : factors, as `FactorSpec` or text; a set's text gives all of its columns.
 
     Returns
     -------
     dict of column name (the specification's text) to float64[k], in the order given; NaN where history is too short.
     """
     chosen = np.asarray(indices, dtype=np.int64)
-    parsed = [parse_spec(spec) if isinstance(spec, str) else spec for spec in specs]
-    return {spec.text: spec.values(bars)[chosen] for spec in parsed}
+    parsed = [one for spec in specs for one in (expand_spec(spec) if isinstance(spec, str) else [spec])]
+    return {spec.text: spec.values_at(bars, chosen) for spec in parsed}
 
 
 def _value(word: str) -> float | str:

@@ -11,7 +11,7 @@ from toolkit.engine.entries import entry_distances
 from toolkit.engine.lookback import factor_start
 from toolkit.engine.types import LegSignals, Rules
 from toolkit.errors import InputError
-from toolkit.factors.table import FactorSpec, parse_spec
+from toolkit.factors.table import FactorSpec, expand_spec, parse_spec, spec_packages
 from toolkit.types import FloatArray, IntArray
 
 SIDE, STOP, TARGET = "side", "stop_distance", "target_distance"
@@ -58,8 +58,10 @@ def default_features(intervals: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_features(names: Sequence[str], intervals: Iterable[str]) -> tuple[str, ...]:
-    """Names as their columns are called; `InputError` for none, one twice, or one that an interval does not have."""
-    texts = tuple(name if name in OF_SIGNAL else parse_spec(name).text for name in (n.strip() for n in names))
+    """Names as their columns are called, a set's word replaced by all of its own; `InputError` for none, one twice, or
+    one that an interval does not have.
+    """
+    texts = tuple(text for name in names for text in _texts(name.strip()))
     if not texts:
         raise InputError("a model needs at least one feature, was given none")
     twice = next((name for k, name in enumerate(texts) if name in texts[:k]), None)
@@ -86,6 +88,12 @@ def feature_peers(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(peer for spec in _specs(names) for peer in _peers(spec)))
 
 
+def feature_packages(names: Iterable[str]) -> tuple[str, ...]:
+    """Packages whose versions decide the features' values, each once."""
+    found = (package for name in names if name not in OF_SIGNAL for package in spec_packages(name))
+    return tuple(dict.fromkeys(found))
+
+
 def feature_values(bars: Bars, entries: Entries, names: Sequence[str]) -> FloatArray:
     """float64[k, len(names)]: features as known when each entry is decided, NaN where history is too short.
 
@@ -101,7 +109,7 @@ def feature_values(bars: Bars, entries: Entries, names: Sequence[str]) -> FloatA
             out[:, column] = (entries.stop if name == STOP else entries.target) / close
         else:
             spec = parse_spec(name)
-            out[:, column] = np.nan if bars.symbol in _peers(spec) else spec.values(bars)[entries.bar]
+            out[:, column] = np.nan if bars.symbol in _peers(spec) else spec.values_at(bars, entries.bar)
     return out
 
 
@@ -113,8 +121,12 @@ def entries_of(bars: Bars, signals: LegSignals, rules: Rules, side: int) -> Entr
     return Entries(bar, side, stop, target)
 
 
+def _texts(name: str) -> list[str]:
+    return [name] if name in OF_SIGNAL else [spec.text for spec in expand_spec(name)]
+
+
 def _specs(names: Iterable[str]) -> list[FactorSpec]:
-    return [parse_spec(name) for name in names if name not in OF_SIGNAL]
+    return [spec for name in names if name not in OF_SIGNAL for spec in expand_spec(name)]
 
 
 def _peers(spec: FactorSpec) -> tuple[str, ...]:

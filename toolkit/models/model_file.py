@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -71,7 +71,7 @@ def model_table(trained: Trained, name: str, facts: Mapping[str, Any]) -> dict[s
     InputError : facts lack the backend or the training window, or JSON cannot hold them.
     """
     said = {**trained.facts, **facts}
-    for own in ("name", "version", "checksum"):
+    for own in ("name", "version", "checksum", "feature_packages"):
         said.pop(own, None)
     if not isinstance(said.get("backend"), str):
         raise InputError(f"the facts of model {name!r} must name its `backend`, had {said.get('backend')!r}")
@@ -81,6 +81,9 @@ def model_table(trained: Trained, name: str, facts: Mapping[str, Any]) -> dict[s
         raise InputError(
             f"model {name!r} must choose among its {len(trained.features)} features by position, chose {chosen}"
         )
+    from toolkit.models.features import feature_packages
+
+    packages = feature_packages(trained.features)
     cleaning: Any = trained.cleaning
     try:
         table = {
@@ -96,7 +99,9 @@ def model_table(trained: Trained, name: str, facts: Mapping[str, Any]) -> dict[s
     return {
         **table,
         **{key: plain(said.get(key), f"{key} of model {name!r}") for key in NAMED},
-        "libraries": libraries(),
+        "libraries": libraries(packages),
+        # Told, so that who reads the model need not know what factors there are.
+        **({"feature_packages": list(packages)} if packages else {}),
         "description": plain(trained.model.describe(), f"description of model {name!r}"),
         "facts": plain({k: v for k, v in said.items() if k not in NAMED}, f"facts of model {name!r}"),
     }
@@ -137,7 +142,8 @@ def info_of(table: Mapping[str, Any], folder: Path) -> ModelInfo:
             f"train the model again"
         )
     try:
-        facts = {**table["facts"], **{key: table[key] for key in NAMED}}
+        told = [key for key in (*NAMED, "feature_packages") if key in table or key in NAMED]
+        facts = {**table["facts"], **{key: table[key] for key in told}}
         return ModelInfo(
             str(table["name"]),
             str(table["version"]),
@@ -159,10 +165,10 @@ def info_of(table: Mapping[str, Any], folder: Path) -> ModelInfo:
         ) from None
 
 
-def libraries() -> dict[str, str]:
-    """Versions of what models are made with, as installed here."""
+def libraries(more: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of what models are made with, and of `more`, as installed here."""
     found = {}
-    for package in _NOTED:
+    for package in (*_NOTED, *more):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -27,6 +27,7 @@ from toolkit.verify.results import Coverage, Finding, LookaheadReport, Needed
 from toolkit.verify.sources import Series, find_series
 from toolkit.verify.subjects import (
     Arrays,
+    FactorSubject,
     StrategySubject,
     Subject,
     differing_names,
@@ -35,6 +36,7 @@ from toolkit.verify.subjects import (
     one_varied,
     start_of,
     strategy_subjects,
+    until,
     variable,
 )
 
@@ -48,6 +50,7 @@ _Varied = dict[tuple[str, str], set[str]]
 HISTORY_BARS = 100_000
 STRETCH_BARS, STRETCH_BASE_BARS, STRETCH_LEAST = 4_000, 60_000, 300
 COLLECT_BARS = 2_000_000
+SPARSE_POINTS = 1
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,11 @@ class _Job:
         try:
             self._look(report, history, first, lookback, rng)
         except InputError as error:
+            if isinstance(self.subject, FactorSubject) and self.subject.sparse:
+                # The library that it needs may not be installed.
+                named = ", ".join(spec.text for spec in self.subject.specs)
+                report.skipped.append(f"{named} on {self.bars.symbol} {self.bars.interval}: {error}")
+                return False
             if self.search or not isinstance(self.subject, StrategySubject):
                 raise
             # Parameters drawn at random may be none that the strategy takes.
@@ -190,14 +198,21 @@ class _Job:
         return True
 
     def _look(self, report: LookaheadReport, history: Bars, first: int, lookback: int, rng: Generator) -> None:
-        whole = self.subject.arrays(history)
         base_bars = history.interval_ms // history.base.interval_ms
         first = max(first, len(history) - min(STRETCH_BARS, max(STRETCH_LEAST, STRETCH_BASE_BARS // base_bars)))
-        points = choose(history, whole, first, self.points, rng)
-        found = _Findings(self.subject, history, int(self.bars.ts[0]))
+        subject = self.subject
+        if isinstance(subject, FactorSubject) and subject.sparse:
+            # Each value may be a fit: few bars are tested, and the values are computed there alone.
+            points = choose(history, {}, first, SPARSE_POINTS, rng)
+            subject = subject.asked_at(history.close_ts[points.index].tolist())
+            whole = subject.arrays(history)
+        else:
+            whole = subject.arrays(history)
+            points = choose(history, whole, first, self.points, rng)
+        found = _Findings(subject, history, int(self.bars.ts[0]))
         try:
-            _check_future(self.subject, history, points, lookback, rng, whole, found)
-            _check_lookback(self.subject, history, points, whole, found)
+            _check_future(subject, history, points, lookback, rng, whole, found)
+            _check_lookback(subject, history, points, whole, found)
         finally:
             report.findings.extend(found.all())
         report.coverage.append(
@@ -325,7 +340,8 @@ def _check_future(
     noise = NoiseFuture(stretch, rng)
     for point in points.index:
         end = int(point) - offset + 1
-        noisy = subject.arrays(noise.after(int(history.close_ts[point])))
+        known = int(history.close_ts[point])
+        noisy = until(subject, known).arrays(noise.after(known))
         for name, values in noisy.items():
             bad = np.flatnonzero(differing(values[:end], clean[name][:end]))
             if len(bad):
@@ -336,7 +352,8 @@ def _check_future(
 def _check_lookback(subject: Subject, history: Bars, points: Points, whole: Arrays, found: "_Findings") -> None:
     for point in points.index:
         start = start_of(subject, history.interval, int(history.ts[point]))
-        window = subject.arrays(history.window(start, int(history.close_ts[point])))
+        known = int(history.close_ts[point])
+        window = until(subject, known, last=True).arrays(history.window(start, known))
         for name, values in window.items():
             if differing(values[-1:], whole[name][point : point + 1]).any():
                 found.add("lookback", int(point), name, whole[name][point], values[-1])

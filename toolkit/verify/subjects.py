@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_type_hints
 
+import numpy as np
 from numpy.random import Generator
 
 from toolkit.bars.intervals import interval_ms
 from toolkit.bars.series import Bars
-from toolkit.factors import factor_lookback, factor_names, get_factor
+from toolkit.errors import InputError
+from toolkit.factors import Param, factor_lookback, factor_names, get_factor
+from toolkit.factors.registry import FactorParam
 from toolkit.factors.table import FactorSpec
 from toolkit.strategy import Lookback, Strategy, lookback_start
-from toolkit.types import BoolArray, FloatArray
+from toolkit.types import BoolArray, FloatArray, IntArray
 
 Arrays = Mapping[str, BoolArray | FloatArray]
 
@@ -42,18 +45,47 @@ class StrategySubject:
 
 @dataclass(frozen=True)
 class FactorSubject:
-    """Factors whose lookback, in the contract's form, is the same."""
+    """Factors whose lookback, in the contract's form, is the same; those that are sparse apart from the others.
+
+    asked : closes (epoch ms, ascending) of the bars at which sparse ones are computed, NaN elsewhere; None = every bar.
+    """
 
     specs: tuple[FactorSpec, ...]
     lookback: Lookback
     name: str = "factors"
     params_text: str = ""
+    asked: tuple[int, ...] | None = None
+
+    @property
+    def sparse(self) -> bool:
+        return any(get_factor(spec.name).sparse for spec in self.specs)
 
     def arrays(self, bars: Bars) -> Arrays:
-        return {spec.text: spec.values(bars) for spec in self.specs}
+        if self.asked is None:
+            return {spec.text: spec.values(bars) for spec in self.specs}
+        at = np.searchsorted(bars.close_ts, self.asked)
+        there = at[(at < len(bars)) & np.isin(self.asked, bars.close_ts)]
+        return {spec.text: _at_alone(spec, bars, there) for spec in self.specs}
+
+    def asked_at(self, closes: Iterable[int]) -> "FactorSubject":
+        """The same, computed at these closes alone where it is sparse."""
+        return replace(self, asked=tuple(closes)) if self.sparse else self
+
+
+def _at_alone(spec: FactorSpec, bars: Bars, indices: IntArray) -> FloatArray:
+    values = np.full(len(bars), np.nan)
+    values[indices] = spec.values_at(bars, indices)
+    return values
 
 
 Subject = StrategySubject | FactorSubject
+
+
+def until(subject: Subject, known_ms: int, last: bool = False) -> Subject:
+    """The subject without what is asked of it after a moment; with `last` what it says at that moment alone."""
+    if isinstance(subject, StrategySubject) or subject.asked is None:
+        return subject
+    return subject.asked_at(close for close in subject.asked if close == known_ms or (not last and close < known_ms))
 
 
 def start_of(subject: Subject, interval: str, ts_ms: int) -> int:
@@ -144,20 +176,25 @@ def _accepted(strategy: Strategy, params: Any) -> bool:
 def factor_subjects(interval: str, peers: Iterable[str]) -> list[FactorSubject]:
     """Every registered factor with its defaults and with small and odd windows, on the interval itself and, below a
     day, on daily bars; factors that share a lookback together. Those that read a peer are asked of each of `peers`."""
-    grouped: dict[tuple[tuple[str, int], ...], list[FactorSpec]] = {}
+    grouped: dict[tuple[bool, tuple[tuple[str, int], ...]], list[FactorSpec]] = {}
     for name in factor_names():
         for params in _representative(name, tuple(peers)):
             for on in (None, "1d") if interval_ms(interval) < interval_ms("1d") else (None,):
                 spec = FactorSpec(name, params, on)
                 lookback = _spec_lookback(spec, interval)
                 if lookback is not None:
-                    grouped.setdefault(tuple(lookback.items()), []).append(spec)
-    return [FactorSubject(tuple(specs), dict(lookback)) for lookback, specs in grouped.items()]
+                    key = (get_factor(name).sparse, tuple(lookback.items()))
+                    grouped.setdefault(key, []).append(spec)
+    return [FactorSubject(tuple(specs), dict(lookback)) for (_, lookback), specs in grouped.items()]
 
 
 def _representative(name: str, peers: tuple[str, ...]) -> list[tuple[Any, ...]]:
     sets: list[tuple[Any, ...]] = [()]
-    for param in get_factor(name).params:
+    found = get_factor(name)
+    if found.sparse:
+        # Each value may be a fit: the defaults, and the least of every number.
+        return list(dict.fromkeys((tuple(p.default for p in found.params), tuple(_least(p) for p in found.params))))
+    for param in found.params:
         if isinstance(param.default, str):
             sets = [(*s, peer) for s in sets for peer in peers]
         else:
@@ -167,10 +204,15 @@ def _representative(name: str, peers: tuple[str, ...]) -> list[tuple[Any, ...]]:
     return sets
 
 
+def _least(param: Param) -> FactorParam:
+    return param.default if isinstance(param.default, str) else param.minimum
+
+
 def _spec_lookback(spec: FactorSpec, interval: str) -> dict[str, int] | None:
     """The factor's lookback in a strategy's form; None where the factor is not for bars of this length."""
     step = interval_ms(spec.interval or interval)
-    if get_factor(spec.name).day_state and step > interval_ms("1d"):
+    try:
+        bars = factor_lookback(spec.name, step, *spec.params)
+    except InputError:
         return None
-    bars = factor_lookback(spec.name, step, *spec.params)
     return {"signal": bars} if spec.interval is None else {spec.interval: bars}
