@@ -45,9 +45,9 @@ soak: $(STAMP)  ## the live broker: 10,000 random sequences of faults, 100 throu
 	LOCKSTEP_SOAK_SEED=1000 $(BIN)/python -m pytest -q -n 4 tests/executor/live/test_storms.py
 	$(BIN)/python -m tests.soak.live --minutes 60 --venue gate --market swap
 
-check-backends: $(STAMP)  ## install every AutoML library (8 GB, about ten minutes) and hold each to its suite
+check-backends: $(STAMP)  ## install every AutoML library and BentoML (9 GB, about ten minutes) and hold each to its suite
 	$(BIN)/toolkit model backends install --all
-	LOCKSTEP_EVERY_BACKEND=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/models/backends
+	LOCKSTEP_EVERY_BACKEND=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/models/backends tests/models/bento
 
 lock: ## rewrite requirements.lock (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 \

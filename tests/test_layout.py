@@ -20,6 +20,7 @@ ROOMS = {
     "skfolio": ("toolkit/portfolio/weights",),
     "pycaret": ("toolkit/models/workers/scripts",),
     "sklearn": (
+        "toolkit/factors/engines",
         "toolkit/models/backends",
         "toolkit/models/selecting",
         "toolkit/models/workers/scripts",
@@ -28,14 +29,18 @@ ROOMS = {
     "lightgbm": ("toolkit/models/backends",),
     "joblib": ("toolkit/models/backends",),
     "river": ("toolkit/models/drift", "toolkit/models/shift", "toolkit/models/backends/online"),
+    "tsfresh": ("toolkit/factors/engines",),
+    "prophet": ("toolkit/factors/engines",),
+    "hmmlearn": ("toolkit/factors/engines",),
     "cvxpy": ("toolkit/portfolio/weights",),
     "jinja2": ("toolkit/analysis/portfolio_report",),
     "jsonschema": ("toolkit/portfolio/deployment",),
     "playwright": (),
     "sqlite3": ("executor/ledger",),
     "fastapi": ("toolkit/models/serve",),
-    "starlette": ("toolkit/models/serve",),
+    "starlette": ("toolkit/models/serve", "toolkit/models/bento/service"),
     "uvicorn": ("toolkit/models/serve",),
+    "bentoml": ("toolkit/models/bento/service",),
 }
 
 
@@ -65,7 +70,7 @@ def test_third_party_stays_in_its_room(package: str) -> None:
 
 
 def test_executor_start_carries_no_heavy_library() -> None:
-    heavy = "{'vectorbt','plotly','pandas','sklearn','polars','duckdb','matplotlib'}"
+    heavy = "{'vectorbt','plotly','pandas','sklearn','polars','duckdb','matplotlib','tsfresh','prophet','hmmlearn'}"
     code = f"import sys, executor.cli.main, toolkit.engine.hop; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -45,6 +45,8 @@ def test_what_is_here_and_what_could_be(library: Library, words: tuple[str, ...]
     assert "own environment" in lines["fake"] and "ready" in lines["fake"]
     assert lines["absent"].endswith("not installed: toolkit model backends install absent (about 1 MB, none)")
     assert lines["fake"].endswith(" 1 MB, none")
+    assert lines["bentoml"].split()[1] == "serves"
+    assert lines["bentoml"].endswith("not installed: toolkit model backends install bentoml (about 400 MB, Apache-2.0)")
 
 
 def test_the_list_for_a_machine(library: Library) -> None:
@@ -87,6 +89,15 @@ def test_an_environment_is_made(
     assert code == 0 and text.startswith("fake: ready, numpy ")
     code, text = run("install", "fake", "--json")
     assert json.loads(text)["state"] == "ready"
+    # What serves models is installed like what learns them, and checked with none of them.
+    code, text = run("install", "bentoml", "--json")
+    assert (code, json.loads(text)["name"]) == (0, "bentoml")
+    code, text = run("install", "--all", "--json")
+    assert [row["name"] for row in json.loads(text)] == ["absent", "bentoml"]
+    with pytest.raises(UnknownNameError):
+        run("check", "bentoml")
+    with pytest.raises(InputError):
+        run("install", "bentoml", "--all")
 
 
 @pytest.mark.parametrize(("answer", "made"), [("y\n", True), ("n\n", False)])

@@ -1,5 +1,6 @@
 """Small models of every kind, fitted here and now, and their bundles."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,21 @@ def raw(n: int, seed: int = 0) -> FloatArray:
     return x
 
 
-def made(kind: str = "lightgbm", *, seed: int = 0, until_ms: int = UNTIL_MS, **facts: Any) -> Trained:
-    """A model of some kind that has learned that the first feature counts."""
+def made(
+    kind: str = "lightgbm",
+    *,
+    seed: int = 0,
+    until_ms: int = UNTIL_MS,
+    settings: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> Trained:
+    """A model of some kind that has learned that the first feature counts; `settings` over the defaults."""
     x = raw(400, seed)
     y = (np.nan_to_num(x[:, 0]) + np.random.default_rng(seed).normal(size=len(x)) > 0).astype(np.float64)
     cleaning = fit_cleaning(x[:, CHOSEN], clip=0.01, indicators=True)
     names = cleaning.names(tuple(FEATURES[k] for k in CHOSEN))
     data = TrainingSet(names, cleaning.clean(x[:, CHOSEN]), y, np.ones(len(y)))
-    model = backend(kind).fit(data, Budget(seed=seed), backend(kind).settings)
+    model = backend(kind).fit(data, Budget(seed=seed), {**backend(kind).settings, **(settings or {})})
     said = {"backend": kind, "settings": {}, "window": {"from_ms": until_ms - 90 * DAY_MS, "until_ms": until_ms}}
     return Trained(FEATURES, np.array(CHOSEN, np.int64), cleaning, model, Application(threshold=0.5), {**said, **facts})
 

@@ -270,7 +270,8 @@ def test_reading_a_model_imports_its_backend_and_nothing_else_that_is_heavy(
     tmp_path: Path, kind: str, brings: list[str], may: list[str]
 ) -> None:
     folder = kept(tmp_path, kind=kind)
-    heavy = ["dask", "duckdb", "fastapi", "lightgbm", "matplotlib", "pandas", "polars", "pyarrow", "river", "sklearn"]
+    heavy = ["dask", "duckdb", "fastapi", "lightgbm", "matplotlib", "numba", "pandas", "polars", "pyarrow", "river"]
+    heavy += ["sklearn"]
     code = (
         "import sys, numpy as np\nfrom pathlib import Path\nfrom toolkit.models.store import read_model\n"
         f"read_model(Path({str(folder)!r})).predict(np.zeros((1, {len(FEATURES)})))\n"

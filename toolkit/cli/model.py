@@ -4,6 +4,7 @@ import typer
 
 from toolkit.cli import (
     model_backends,
+    model_bento,
     model_data,
     model_drift,
     model_eval,
@@ -23,4 +24,5 @@ app.command("ls")(model_ls.ls)
 app.command("use")(model_use.use)
 app.command("drift")(model_drift.drift)
 app.command("run")(model_run.run)
+app.command("bento")(model_bento.bento)
 app.add_typer(model_backends.app, name="backends")

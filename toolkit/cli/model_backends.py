@@ -31,13 +31,13 @@ def backends(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command("ls")
 def ls(as_json: Json = False) -> None:
-    """List the ways of learning, where each runs and whether it can be used.
+    """List the ways of learning, where each runs and whether it can be used, and what serves their models.
 
     Example: toolkit model backends ls --json
     """
     from toolkit.cli.machine import print_json
 
-    rows = [*_inside(), *_outside()]
+    rows = [*_inside(), *_outside(), *_tools()]
     if as_json:
         print_json(rows)
         return
@@ -55,7 +55,7 @@ def install(
     as_json: Json = False,
 ) -> None:
     """Make (or make anew) a library's environment from its lock file, every file by its hash; --all makes those that
-    cannot be used yet.
+    cannot be used yet. That of BentoML, which packs and serves models, is made by its name or with all.
 
     Example: toolkit model backends install pycaret
 
@@ -64,9 +64,12 @@ def install(
     from toolkit.cli.machine import print_json
     from toolkit.models.workers.environments import environment
     from toolkit.models.workers.install import install
+    from toolkit.models.workers.tools import TOOLS
 
     rows = []
-    for library in _asked(name, every=every):
+    tools = [tool for tool in TOOLS.values() if every or tool.name == name]
+    learners = _asked(name, every=every) if every or not tools else []
+    for library in [*learners, *tools]:
         if every and environment(library).state == "ready":
             continue
         made = install(library, python, progress=lambda message: print(message, file=sys.stderr))
@@ -158,6 +161,13 @@ def _outside() -> list[dict[str, Any]]:
     from toolkit.models.workers.libraries import LIBRARIES
 
     return [_row(environment(library)) for library in LIBRARIES.values()]
+
+
+def _tools() -> list[dict[str, Any]]:
+    from toolkit.models.workers.environments import environment
+    from toolkit.models.workers.tools import TOOLS
+
+    return [{**_row(environment(tool)), "runs": "serves"} for tool in TOOLS.values()]
 
 
 def _row(found: Any) -> dict[str, Any]:

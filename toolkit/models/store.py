@@ -254,12 +254,17 @@ def checked_name(name: str) -> str:
 
 
 def check_libraries(info: ModelInfo) -> None:
-    """`InputError` where a library that the bundle's files need is of another version here, or is not installed."""
-    for package, digits in _BOUND.get(info.backend, {}).items():
+    """`InputError` where a library that the bundle's files need is of another version here, or is not installed; or one
+    that computes its features is of another version (who only predicts need not have it).
+    """
+    files = _BOUND.get(info.backend, {})
+    for package, digits in (files | dict.fromkeys(info.facts.get("feature_packages", ()), _EXACT)).items():
         made = info.libraries.get(package)
         try:
             here = version(package)
         except PackageNotFoundError:
+            if package not in files:
+                continue
             raise InputError(
                 f"model {info.id} needs {package} {made}, which is not installed; install the extra lockstep[models]"
             ) from None

@@ -1,6 +1,5 @@
 """The real server, in a process of its own: predictions to the bit, refusals in a sentence, newer versions, its end."""
 
-import json
 import math
 import os
 import signal
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.models.bundles import DAY_MS, FEATURES, UNTIL_MS, applied, kept, made, raw
+from tests.models.serve.bad_requests import BAD, ROW, body
 from tests.models.serve.odd_server import FAIL, HANG, NONE, RUBBISH
 from tests.models.serve.started import LONG_SECS, Running, run_server, started
 from toolkit.models.client import Answer
@@ -25,13 +25,6 @@ X = raw(40, seed=7)
 
 def rows(x: FloatArray) -> list[dict[str, float]]:
     return [dict(zip(FEATURES, row, strict=True)) for row in x.tolist()]
-
-
-def body(row: Any, model: str = "trend") -> bytes:
-    return json.dumps({"model": model, "rows": row}).encode()
-
-
-ROW = dict.fromkeys(FEATURES, 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -83,25 +76,7 @@ def test_many_who_ask_at_once_are_each_given_their_own(served: tuple[Running, Pa
     assert found == [[p] * 5 for p in expected.tolist()]
 
 
-@pytest.mark.parametrize(
-    ("sent", "status", "expected"),
-    [
-        (body({**ROW, "colour": 1.0}), 422, "'colour', which the model does not know"),
-        (body({"side": 1.0}), 422, "lacks feature 'rsi(14)' and 3 more"),
-        (body([ROW, {**ROW, "side": math.nan}]), 422, "NaN is no number"),
-        (body(ROW).replace(b"0.5", b"1e999", 1), 422, "must be a finite number"),
-        (body({**ROW, "side": "1"}), 422, "must be a finite number, or null"),
-        (body([]), 422, "must be 1 to 1,000 rows"),
-        (body([ROW] * 1001), 422, "were 1,001"),
-        (b"no", 422, "must be JSON"),
-        (b"", 422, "must be JSON"),
-        (b" " * (5 << 20), 413, "at most 4,194,304 bytes"),
-        (body(ROW, "trends"), 404, "unknown model 'trends': did you mean 'trend'?"),
-        (body(ROW, "trend@20200101T000000-0"), 404, "unknown version of model trend"),
-        (body(ROW, "../../etc"), 404, "unknown model"),
-        (body(ROW, "trend@../../x"), 404, "unknown version"),
-    ],
-)
+@BAD
 def test_a_bad_request_is_refused_in_a_sentence(
     served: tuple[Running, Path], sent: bytes, status: int, expected: str
 ) -> None:

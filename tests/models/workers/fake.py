@@ -21,15 +21,20 @@ from toolkit.models.workers.environments import (
 from toolkit.models.workers.library import Library
 
 
-def fake_library(folder: Path) -> Library:
-    """A row of facts; `mark` is a file through which a test speaks to the worker."""
-    for name in ("locks", "scripts"):
-        (folder / name).mkdir()
-    (folder / "locks" / "fake.txt").write_text("fake==1.0\n")
-    shutil.copy(Path(__file__).with_name("fake_worker.py"), folder / "scripts")
+def fake_library(folder: Path, name: str = "fake") -> Library:
+    """A library's files and its row; `mark` is a file through which a test speaks to the worker."""
+    for part in ("locks", "scripts"):
+        (folder / part).mkdir()
+    (folder / "locks" / f"{name}.txt").write_text(f"{name}==1.0\n")
+    shutil.copy(Path(__file__).with_name("fake_worker.py"), folder / "scripts" / f"{name}_worker.py")
+    return fake_row(folder, name)
+
+
+def fake_row(folder: Path, name: str = "fake") -> Library:
+    """The row of a library whose files are in a folder."""
     return Library(
-        name="fake",
-        title="Fake",
+        name=name,
+        title=name.capitalize(),
         pythons=(".".join(platform.python_version_tuple()[:2]),),
         licence="none",
         folder=folder,

@@ -1,6 +1,7 @@
 """Every library's row, lock and worker module: what all of them must be."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -9,15 +10,16 @@ import pytest
 from toolkit.errors import UnknownNameError
 from toolkit.models.backends.remote import check_settings
 from toolkit.models.workers.libraries import LIBRARIES, find_library
-from toolkit.models.workers.library import CONTRACT, HOST, Library
+from toolkit.models.workers.library import CONTRACT, HOST, Library, Tool
 from toolkit.models.workers.scripts import host
+from toolkit.models.workers.tools import BENTOML, TOOLS
 
 ROWS = list(LIBRARIES.values())
 SCRIPTS = sorted(path for path in HOST.parent.glob("*.py") if path.name != "__init__.py")
 
 
-@pytest.mark.parametrize("library", ROWS, ids=lambda library: library.name)
-def test_a_lock_has_hashes_and_names_no_registry(library: Library) -> None:
+@pytest.mark.parametrize("library", [*ROWS, *TOOLS.values()], ids=lambda library: library.name)
+def test_a_lock_has_hashes_and_names_no_registry(library: Tool) -> None:
     text = "".join(path.read_text() for path in (library.lock, library.sources) if path.exists())
     pins = [line for line in text.splitlines() if "==" in line and not line.startswith(("#", " "))]
     assert len(pins) > 10
@@ -26,6 +28,21 @@ def test_a_lock_has_hashes_and_names_no_registry(library: Library) -> None:
     assert [line for line in pins if line.startswith("nvidia-nccl")] == []
     named = {line.partition("==")[0] for line in pins}
     assert set(library.packages) <= named | {"python"}
+
+
+def test_what_serves_models_reads_them_with_the_versions_that_made_them() -> None:
+    def pins(path: Path) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for name, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", path.read_text(), re.MULTILINE):
+            found.setdefault(name, set()).add(version)
+        return found
+
+    here = pins(Path(__file__).parents[3] / "requirements.lock")
+    asked, there = pins(BENTOML.lock.with_name("bentoml.in.txt")), pins(BENTOML.lock)
+    assert set(BENTOML.packages) <= set(asked)
+    for name in {"narwhals", "threadpoolctl", *asked} - {"bentoml"}:
+        # Lockstep's own lock has others for other versions of Python too.
+        assert there[name] <= here[name], name
 
 
 @pytest.mark.parametrize("library", ROWS, ids=lambda library: library.name)

@@ -16,7 +16,7 @@ from toolkit.models.workers.files import ModelFiles, read_model_files
 from toolkit.models.workers.fitting import FitRequest, fit_in_worker
 from toolkit.models.workers.libraries import LIBRARIES, find_library
 from toolkit.models.workers.library import Library
-from toolkit.models.workers.resident import Asked, resident
+from toolkit.models.workers.resident import Asked, WorkerState, resident
 from toolkit.types import FloatArray
 
 FACTS = "worker.json"
@@ -48,9 +48,13 @@ class RemoteModel:
         asked = Asked(self.files, x, self.facts["batch_rows"], self.facts["versions"])
         return resident(self.library).predict(asked, secs)
 
-    def warm(self) -> None:
+    def warm(self, secs: float | None = None) -> None:
         """Start the worker and let it load the model, seconds before the first question that has a deadline."""
-        self.predict(np.zeros((1, len(self.facts["features"]))))
+        self.predict_within(np.zeros((1, len(self.facts["features"]))), secs)
+
+    def worker(self) -> WorkerState:
+        """Of the worker that all models of the library share; `WorkerError` where its environment is gone."""
+        return resident(self.library).state()
 
     def save(self, folder: Path) -> None:
         """worker.json and, below model/, the worker's own files."""

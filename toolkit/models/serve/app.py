@@ -20,6 +20,7 @@ from toolkit.errors import InputError, UnknownNameError
 from toolkit.models.serve.desk import UnavailableError
 from toolkit.models.serve.jobs import BusyError, Jobs
 from toolkit.models.serve.questions import MAX_BODY_BYTES, Question, features_of, read_question
+from toolkit.models.serve.running import is_loopback
 from toolkit.models.serve.shelf import Served, Shelf
 from toolkit.models.serve.token import may_enter
 from toolkit.types import FloatArray
@@ -39,13 +40,14 @@ _log = logging.getLogger(__name__)
 class Server:
     """What the application works with.
 
-    deadline_secs : of an answer to `/predict`, from the end of its body on. poll_secs : how often the registry is
-    looked at.
+    token : that whoever asks must have; None = none, and only this machine may ask. jobs : None = no experiments are
+    started here. deadline_secs : of an answer to `/predict`, from the end of its body on. poll_secs : how often the
+    registry is looked at.
     """
 
     shelf: Shelf
-    token: str
-    jobs: Jobs = field(default_factory=Jobs)
+    token: str | None
+    jobs: Jobs | None = field(default_factory=Jobs)
     deadline_secs: float = DEADLINE_SECS
     poll_secs: float = POLL_SECS
 
@@ -58,10 +60,11 @@ def make_app(server: Server) -> FastAPI:
     app.add_api_route("/predict", _predict, methods=["POST"])
     app.add_api_route("/models", _models, methods=["GET"])
     app.add_api_route("/health", _health, methods=["GET"])
-    app.add_api_route("/automl", _automl, methods=["POST"])
-    app.add_api_route("/jobs", _jobs, methods=["GET"])
-    app.add_api_route("/jobs/{job_id}", _job, methods=["GET"])
-    app.add_api_route("/jobs/{job_id}", _cancel, methods=["DELETE"])
+    if server.jobs is not None:
+        app.add_api_route("/automl", _automl, methods=["POST"])
+        app.add_api_route("/jobs", _jobs, methods=["GET"])
+        app.add_api_route("/jobs/{job_id}", _job, methods=["GET"])
+        app.add_api_route("/jobs/{job_id}", _cancel, methods=["DELETE"])
     refusals = (InputError, BusyError, UnavailableError, HTTPException, RequestValidationError, ClientDisconnect)
     for kind in (*refusals, Exception):
         app.add_exception_handler(kind, _refused)
@@ -71,18 +74,26 @@ def make_app(server: Server) -> FastAPI:
 class _Guard:
     """Whoever has no token learns whether the server is well, and nothing else."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
         self._app, self._token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] != _OPEN:
-            header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-            if not may_enter(header.decode("latin-1"), self._token):
-                sentence = "the header `Authorization: Bearer TOKEN` must have the token of the server's token file"
+            sentence = self._refusal(scope)
+            if sentence:
                 refusal = JSONResponse({"error": sentence}, 401, {"WWW-Authenticate": "Bearer"})
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> str:
+        if self._token is None:
+            peer = (scope.get("client") or ("",))[0]
+            return "" if is_loopback(peer) else "this server has no token file, and so answers its own machine alone"
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        if may_enter(header.decode("latin-1"), self._token):
+            return ""
+        return "the header `Authorization: Bearer TOKEN` must have the token of the server's token file"
 
 
 async def _predict(request: Request) -> JSONResponse:
@@ -99,7 +110,8 @@ async def _predict(request: Request) -> JSONResponse:
 
 async def _models(request: Request) -> JSONResponse:
     shelf: Shelf = request.app.state.server.shelf
-    return JSONResponse({"models": shelf.tables(), "problems": dict(sorted(shelf.problems.items()))})
+    problems = dict(sorted(shelf.problems.items()))
+    return JSONResponse({"models": shelf.tables(), "problems": problems, "workers": shelf.workers()})
 
 
 async def _health(request: Request) -> JSONResponse:
@@ -201,13 +213,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         watching.cancel()
-        await server.jobs.close()
+        if server.jobs is not None:
+            await server.jobs.close()
 
 
 async def _watch(server: Server) -> None:
     while True:
         try:
             await asyncio.to_thread(server.shelf.refresh)
+            await asyncio.to_thread(server.shelf.tend)
         except Exception:
             # The registry may be on a disk that is away for a while; what is loaded is served.
             _log.exception("the registry could not be looked at")

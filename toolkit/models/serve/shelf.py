@@ -1,5 +1,6 @@
 """The models that are served: the newest version of each, found again when the registry has a newer one."""
 
+import contextlib
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from toolkit.models.trained import Trained
 
 KEPT_OLDER = 64
 RETRY_SECS = 30.0
+# A worker that starts or loads for longer goes on, and is looked at again.
+WARM_SECS = 10.0
 # A folder that changed so lately may change again without its time saying so.
 _SETTLED_NS = 2_000_000_000
 
@@ -28,7 +31,8 @@ class Served(NamedTuple):
 
 
 class Shelf:
-    """Loaded models. `refresh` and `load` may run in any thread; `loaded` and `retire` in the one that asks desks.
+    """Loaded models. `refresh`, `tend` and `load` may run in any thread; `loaded` and `retire` in the one that asks
+    desks.
 
     Parameters
     ----------
@@ -44,7 +48,14 @@ class Shelf:
         self._stamps: dict[str, int] = {}
         self._tried: dict[str, float] = {}
         self._lock = threading.Lock()
-        self.problems: dict[str, str] = {}
+        self._broken: dict[str, str] = {}
+        self._ailing: dict[str, str] = {}
+        self._warmed: dict[str, int | None] = {}
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What cannot be served, by name, in a sentence each."""
+        return {**self._ailing, **self._broken}
 
     def refresh(self) -> None:
         """Load what is new and forget what is gone; a version that cannot be read is a problem, and the one before it
@@ -56,16 +67,51 @@ class Shelf:
                 return
             for name, stamp in names.items():
                 waited = time.monotonic() - self._tried.get(name, 0.0) > RETRY_SECS
-                if self._stamps.get(name) == stamp and not (name in self.problems and waited):
+                if self._stamps.get(name) == stamp and not (name in self._broken and waited):
                     continue
                 self._stamps[name] = stamp if time.time_ns() - stamp > _SETTLED_NS else 0
                 self._load_newest(name)
             for name in [name for name in self._stamps if name not in names]:
                 # One that comes back has the time that it had.
                 del self._stamps[name]
-                self.problems.pop(name, None)
+                self._broken.pop(name, None)
                 if name in self._newest:
                     self._retired.append(self._newest.pop(name))
+
+    def tend(self) -> None:
+        """Start the processes that have died since the last time, and let them load their models, before somebody waits
+        for them; a model whose process cannot be started is a problem, and is tried again the next time.
+        """
+        newest = dict(self._newest)
+        for name in {*self._warmed, *self._ailing} - set(newest):
+            self._warmed.pop(name, None)
+            self._ailing.pop(name, None)
+        for name, served in newest.items():
+            model: Any = served.trained.model
+            if not hasattr(model, "worker"):
+                continue
+            try:
+                pid = model.worker().pid
+                if pid is None or pid != self._warmed.get(name):
+                    model.warm(WARM_SECS)
+                    self._warmed[name] = model.worker().pid
+            except Exception as error:
+                self._ailing[name] = _told(f"model {served.info.id} cannot be asked", error)
+            else:
+                self._ailing.pop(name, None)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Processes that models of the newest versions answer from: library, process, memory, how many of them."""
+        found: dict[tuple[str, int | None], dict[str, Any]] = {}
+        for served in list(self._newest.values()):
+            model: Any = served.trained.model
+            if not hasattr(model, "worker"):
+                continue
+            with contextlib.suppress(LockstepError):
+                state = model.worker()
+                row = found.setdefault((state.library, state.pid), {**state._asdict(), "models": 0})
+                row["models"] += 1
+        return sorted(found.values(), key=lambda row: str(row["library"]))
 
     def loaded(self, name: str, version: str = "") -> Served | None:
         """A model that is there already; version "" = the newest."""
@@ -115,7 +161,7 @@ class Shelf:
         """Names that may have models, each with the moment at which a version was last added or taken away; None where
         the registry cannot be read, which is a problem under its folder's name, if something was served from it.
         """
-        self.problems.pop(str(self._root), None)
+        self._broken.pop(str(self._root), None)
         try:
             with os.scandir(self._root) as entries:
                 return {
@@ -125,14 +171,14 @@ class Shelf:
                 }
         except OSError as error:
             if self._newest or not isinstance(error, FileNotFoundError):
-                self.problems[str(self._root)] = (
+                self._broken[str(self._root)] = (
                     f"the registry {self._root} cannot be read: {error.strerror}; what was loaded is served"
                 )
             return None
 
     def _load_newest(self, name: str) -> None:
         self._tried[name] = time.monotonic()
-        self.problems.pop(name, None)
+        self._broken.pop(name, None)
         there = self._newest.get(name)
         candidates: Iterable[Path] = reversed(versions_of(name, self._root))
         for folder in candidates:
@@ -142,12 +188,9 @@ class Shelf:
                 return
             try:
                 found = _read(folder, name)
-            except LockstepError as error:
-                self.problems.setdefault(name, str(error))
             except Exception as error:
                 # Whatever a backend raises over its files, the other models are served.
-                text = " ".join(str(error).split())[:300]
-                self.problems.setdefault(name, f"{folder} cannot be loaded: {type(error).__name__}: {text}")
+                self._broken.setdefault(name, _told(f"{folder} cannot be loaded", error))
             else:
                 self._newest[name] = found
                 if there is not None:
@@ -163,11 +206,18 @@ class Shelf:
 def _read(folder: Path, name: str) -> Served:
     trained, info = read_model(folder), read_info(folder)
     check_name(info, name)
+    model: Any = trained.model
     # One that answers from a process of its own takes seconds to start; nobody's deadline is to pay for them.
-    warm = getattr(trained.model, "warm", None)
-    if warm is not None:
-        warm()
+    if hasattr(model, "warm"):
+        model.warm()
     return Served(info, trained, Desk(info.id, trained))
+
+
+def _told(what: str, error: Exception) -> str:
+    """One sentence; Lockstep's own errors are one."""
+    if isinstance(error, LockstepError):
+        return str(error)
+    return f"{what}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _table(info: ModelInfo) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toolkit.models.workers.failure import WorkerError
-from toolkit.models.workers.library import Library
+from toolkit.models.workers.library import Tool
 from toolkit.settings import data_dir
 
 State = Literal["absent", "ready", "outdated", "damaged"]
@@ -23,7 +23,7 @@ class Environment:
     facts : what its making recorded: `lock` (sha256), `python`, `versions`, `megabytes`, `secs`, `made` (UTC).
     """
 
-    library: Library
+    library: Tool
     folder: Path
     state: State
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -44,7 +44,7 @@ def environments_root() -> Path:
     return Path(named) if named else data_dir() / "envs"
 
 
-def environment(library: Library) -> Environment:
+def environment(library: Tool) -> Environment:
     """Its state from the files alone; nothing is started."""
     folder = environments_root() / library.name
     if not folder.is_dir():
@@ -60,7 +60,7 @@ def environment(library: Library) -> Environment:
     return Environment(library, folder, state, facts)
 
 
-def ready_environment(library: Library) -> Environment:
+def ready_environment(library: Tool) -> Environment:
     """The environment, if it can be used; else one sentence with the command that makes it."""
     found = environment(library)
     command = f"toolkit model backends install {library.name}"
@@ -75,7 +75,7 @@ def ready_environment(library: Library) -> Environment:
     return found
 
 
-def lock_digest(library: Library) -> str:
+def lock_digest(library: Tool) -> str:
     """sha256 (hex) of all that its lock names."""
     files = [library.lock, *([library.sources] if library.sources.exists() else [])]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -19,7 +19,7 @@ from toolkit.models.workers.environments import (
     lock_digest,
 )
 from toolkit.models.workers.failure import WorkerError
-from toolkit.models.workers.library import Library
+from toolkit.models.workers.library import Tool
 from toolkit.models.workers.processes import last_words
 from toolkit.models.workers.resident import Resident
 
@@ -30,7 +30,7 @@ def _silent(message: str) -> None:
     """Progress that nobody reads."""
 
 
-def install(library: Library, python: Path | None = None, *, progress: Callable[[str], None] = _silent) -> Environment:
+def install(library: Tool, python: Path | None = None, *, progress: Callable[[str], None] = _silent) -> Environment:
     """Make (or make anew) the environment of a library: nothing but what its lock names, each file by its hash,
     wheels wherever there are any. An older one stays in place until the new one has answered.
 
@@ -52,7 +52,7 @@ def install(library: Library, python: Path | None = None, *, progress: Callable[
         shutil.rmtree(made, ignore_errors=True)
 
 
-def find_python(library: Library, named: Path | None = None) -> Path:
+def find_python(library: Tool, named: Path | None = None) -> Path:
     """An interpreter of a version that the library runs on: the one that is named, or one on PATH."""
     wanted = f"{library.title} needs Python {library.pythons[-1]} to {library.pythons[0]}"
     if named is not None:
@@ -79,7 +79,7 @@ def _version(interpreter: str) -> tuple[str, Path]:
     return (version if done.returncode == 0 else ""), Path(path)
 
 
-def _check_space(library: Library, root: Path) -> None:
+def _check_space(library: Tool, root: Path) -> None:
     free = shutil.disk_usage(root).free // 2**20
     if free < 2 * library.megabytes:
         raise WorkerError(
@@ -88,7 +88,7 @@ def _check_space(library: Library, root: Path) -> None:
         )
 
 
-def _commands(library: Library, interpreter: Path, folder: Path, uv: str | None) -> list[Sequence[str]]:
+def _commands(library: Tool, interpreter: Path, folder: Path, uv: str | None) -> list[Sequence[str]]:
     # A lock is complete: what it leaves out (a CUDA library that nobody asks for) is not to be found by a dependency.
     asked = [["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(library.lock)]]
     if library.sources.exists():
@@ -105,7 +105,7 @@ def _commands(library: Library, interpreter: Path, folder: Path, uv: str | None)
     return [make, *([*add, *what] for what in asked)]
 
 
-def _run(command: Sequence[str], library: Library) -> None:
+def _run(command: Sequence[str], library: Tool) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECS, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -119,7 +119,7 @@ def _run(command: Sequence[str], library: Library) -> None:
         )
 
 
-def _settled(library: Library, made: Path, started: float) -> Environment:
+def _settled(library: Tool, made: Path, started: float) -> Environment:
     """The new environment in its place, after it has answered."""
     probe = Resident(Environment(library, made, "damaged"))
     try:

@@ -158,8 +158,76 @@ AUTOVIML = Library(
     peak_mb=650,
 )
 
+MLJAR = Library(
+    name="mljar",
+    title="mljar-supervised",
+    licence="MIT",
+    megabytes=1500,
+    packages=("mljar-supervised", "scikit-learn", "lightgbm", "xgboost", "catboost", "numpy", "pandas", "joblib"),
+    settings={
+        "models": ["Linear", "LightGBM", "Xgboost", "Extra Trees"],
+        "metric": "auc",
+        "ensemble": "weighted",
+        "trials": 7,
+        "random_models": 2,
+        "hill_climbing": 1,
+        "folds": 5,
+        "gap_rows": 0,
+    },
+    choices={
+        "models": (
+            "Linear", "Decision Tree", "Random Forest", "Extra Trees", "LightGBM", "Xgboost", "CatBoost",
+            "Neural Network", "Nearest Neighbors",
+        ),
+        "metric": ("auc", "accuracy", "f1", "average_precision", "log_loss"),
+        "ensemble": ("weighted", "none"),
+    },
+    least={"trials": 1, "random_models": 1, "hill_climbing": 0, "folds": 2, "gap_rows": 0},
+    quick={"models": ["Linear", "LightGBM"], "trials": 3, "folds": 2},
+    peak_mb=700,
+)  # fmt: skip
+
+TPOT = Library(
+    name="tpot",
+    title="TPOT",
+    licence="LGPL-3.0",
+    megabytes=950,
+    packages=("tpot", "scikit-learn", "lightgbm", "xgboost", "numpy", "scipy", "joblib"),
+    settings={
+        "models": [
+            "ExtraTreesClassifier", "GaussianNB", "LGBMClassifier", "LinearDiscriminantAnalysis", "LogisticRegression",
+            "XGBClassifier",
+        ],
+        "transformers": [
+            "Binarizer", "FastICA", "FeatureAgglomeration", "Nystroem", "PCA", "PowerTransformer",
+            "QuantileTransformer", "RBFSampler",
+        ],
+        "metric": "auc",
+        "trials": 20,
+        "population": 10,
+        "folds": 5,
+        "gap_rows": 0,
+    },
+    choices={
+        "models": (
+            "AdaBoostClassifier", "BaggingClassifier", "BernoulliNB", "DecisionTreeClassifier", "ExtraTreesClassifier",
+            "GaussianNB", "HistGradientBoostingClassifier", "KNeighborsClassifier", "LGBMClassifier",
+            "LinearDiscriminantAnalysis", "LogisticRegression", "MLPClassifier", "QuadraticDiscriminantAnalysis",
+            "RandomForestClassifier", "SGDClassifier", "XGBClassifier",
+        ),
+        "transformers": (
+            "Passthrough", "Binarizer", "FastICA", "FeatureAgglomeration", "Nystroem", "PCA", "PowerTransformer",
+            "QuantileTransformer", "RBFSampler",
+        ),
+        "metric": ("auc", "accuracy", "balanced_accuracy", "f1", "mcc", "average_precision", "log_loss"),
+    },
+    least={"trials": 1, "population": 1, "folds": 2, "gap_rows": 0},
+    quick={"models": ["LogisticRegression"], "transformers": ["Passthrough"], "trials": 4, "folds": 2},
+    peak_mb=700,
+)  # fmt: skip
+
 LIBRARIES: Mapping[str, Library] = {
-    library.name: library for library in (PYCARET, FLAML, AUTOGLUON, AUTOKERAS, AUTOML_GS, AUTOVIML)
+    library.name: library for library in (PYCARET, FLAML, AUTOGLUON, AUTOKERAS, AUTOML_GS, AUTOVIML, MLJAR, TPOT)
 }
 
 

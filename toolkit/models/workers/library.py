@@ -1,4 +1,4 @@
-"""`Library`: what Lockstep knows of a library that runs in an environment of its own, before that is there."""
+"""`Tool`, `Library`: what Lockstep knows of what runs in an environment of its own, before that is there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,19 +14,14 @@ CONTRACT = 2
 
 
 @dataclass(frozen=True)
-class Library:
-    """A row of facts.
+class Tool:
+    """A row of facts about what has an environment of its own.
 
     Attributes
     ----------
-    name : of the backend, its environment, its lock and its worker module. title : as a person reads it.
-    licence : of the library itself. megabytes : what its environment takes, about. peak_mb : memory of a fit with its
-        resident worker, about.
-    packages : those whose versions a saved model depends on. pythons : versions that it runs on, the preferred first.
-    variables : of its process, beside the usual ones.
-    settings : with their defaults. choices : what a setting (or each item of a list) must be among.
-    least : the smallest value of a number. quick : settings of a fit that only shows that it works.
-    repeats : equal seeds, data and settings give a model of equal predictions.
+    name : of its environment, its lock and its worker module. title : as a person reads it. licence : its own.
+    megabytes : what its environment takes, about. packages : those whose versions count, its own first.
+    pythons : versions that it runs on, the preferred first. variables : of its process, beside the usual ones.
     """
 
     name: str
@@ -36,12 +31,6 @@ class Library:
     packages: tuple[str, ...]
     pythons: tuple[str, ...] = ("3.11",)
     variables: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    least: Mapping[str, int] = field(default_factory=dict)
-    quick: Mapping[str, Any] = field(default_factory=dict)
-    repeats: bool = True
-    peak_mb: int = 1500
     folder: Path = HERE
 
     @property
@@ -58,3 +47,23 @@ class Library:
     def script(self) -> Path:
         """Its worker module, see `scripts/host.py`."""
         return self.folder / "scripts" / f"{self.name}_worker.py"
+
+
+@dataclass(frozen=True)
+class Library(Tool):
+    """A tool that learns: a backend of its name, whose saved models depend on the versions of its `packages`.
+
+    Attributes
+    ----------
+    settings : with their defaults. choices : what a setting (or each item of a list) must be among.
+    least : the smallest value of a number. quick : settings of a fit that only shows that it works.
+    repeats : equal seeds, data and settings give a model of equal predictions.
+    peak_mb : memory of a fit with its resident worker, about.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+    repeats: bool = True
+    peak_mb: int = 1500

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.models.workers.environments import Environment
-from toolkit.models.workers.library import GUARD, HOST, Library
+from toolkit.models.workers.library import GUARD, HOST, Tool
 
 KEPT_OUTPUT_BYTES = 16_384
 
@@ -43,6 +43,19 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def megabytes(self) -> float | None:
+        """Memory that it holds; None where that cannot be told."""
+        try:
+            said = Path(f"/proc/{self.pid}/status").read_text()
+            return int(said.partition("VmRSS:")[2].split()[0]) / 1024
+        except (OSError, IndexError, ValueError):
+            return None
 
     @property
     def pipes(self) -> tuple[int, int]:
@@ -84,7 +97,7 @@ def last_words(output: str) -> str:
 
 
 def _variables(environment: Environment, scratch: Path) -> dict[str, str]:
-    library: Library = environment.library
+    library: Tool = environment.library
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return {
         "PATH": f"{environment.python.parent}{os.pathsep}{os.defpath}",

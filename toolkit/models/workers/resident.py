@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from toolkit.models.workers.environments import Environment, check_versions, environments_root, ready_environment
 from toolkit.models.workers.failure import WorkerError
 from toolkit.models.workers.files import ModelFiles
-from toolkit.models.workers.library import CONTRACT, Library
+from toolkit.models.workers.library import CONTRACT, Tool
 from toolkit.models.workers.pipes import BrokenPipesError, Frame, Pipes
 from toolkit.models.workers.processes import WorkerProcess, last_words
 from toolkit.models.workers.results import checked_predictions
@@ -45,6 +45,14 @@ class Asked:
     x: FloatArray
     batch_rows: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class WorkerState(NamedTuple):
+    """What stands of a worker: its library, its process (None while none runs) and the memory that it holds."""
+
+    library: str
+    pid: int | None
+    megabytes: float | None
 
 
 class Resident:
@@ -81,6 +89,13 @@ class Resident:
     def pid(self) -> int | None:
         """Of the process, None while there is none."""
         return self._running[0].pid if self._running else None
+
+    def state(self) -> WorkerState:
+        """Waits for nobody, also while a question is under way."""
+        running = self._running
+        if running is None or not running[0].running:
+            return WorkerState(self.environment.library.name, None, None)
+        return WorkerState(self.environment.library.name, running[0].pid, running[0].megabytes)
 
     def predict(self, asked: Asked, secs: float | None = None) -> FloatArray:
         """float64[n], probabilities; `WorkerError` where there are none within `secs` (None = as long as it takes,
@@ -243,7 +258,7 @@ class Resident:
 _RESIDENTS: dict[tuple[int, Path], Resident] = {}
 
 
-def resident(library: Library) -> Resident:
+def resident(library: Tool) -> Resident:
     """This process's worker of a library; a process that was forked off gets its own."""
     key = os.getpid(), environments_root() / library.name
     if key not in _RESIDENTS:

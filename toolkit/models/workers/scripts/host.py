@@ -26,6 +26,7 @@ import os
 import platform
 import resource
 import runpy
+import select
 import shutil
 import signal
 import sys
@@ -38,6 +39,8 @@ from typing import Any, BinaryIO
 CONTRACT = 2
 # Models that one process keeps loaded; one that is asked again later is loaded again.
 KEPT_MODELS = 32
+# How long an answer may go on once nobody is left to read it.
+GRACE_SECS = 2.0
 
 
 def main(arguments: list[str]) -> None:
@@ -49,6 +52,7 @@ def main(arguments: list[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     if mode == "serve":
+        threading.Thread(target=end_without_parent, args=(asked, arguments[2]), daemon=True).start()
         serve(script, asked, replies)
         # Nobody may be left to remove it.
         shutil.rmtree(arguments[2], ignore_errors=True)
@@ -63,6 +67,17 @@ def main(arguments: list[str]) -> None:
 def end_with_parent(asked: BinaryIO) -> None:
     """Nobody writes to a fit: an end of its input means that the parent is gone, and the work is for nothing."""
     asked.read()
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+def end_without_parent(asked: BinaryIO, scratch: str) -> None:
+    """The input is read between two answers alone: one that hangs must not outlive whoever asked."""
+    poll = select.poll()
+    # Whatever is asked for, the other side's end is told.
+    poll.register(asked.fileno(), 0)
+    poll.poll()
+    time.sleep(GRACE_SECS)
+    shutil.rmtree(scratch, ignore_errors=True)
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
