@@ -135,4 +135,4 @@ def test_each_way_of_learning_finds_what_it_needs_there(registry: Path, kind: st
 @pytest.mark.parametrize("library", LIBRARIES.values(), ids=lambda library: library.name)
 def test_a_library_takes_its_own_worker_and_lock_along(library: Library) -> None:
     names = {file.name for file in sources_of(library.name)} - {file.name for file in sources_of("lightgbm")}
-    assert names - {library.sources.name} == {"host.py", library.script.name, library.lock.name}
+    assert names - {library.sources.name} == {"host.py", "in_time.py", library.script.name, library.lock.name}

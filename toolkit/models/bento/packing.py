@@ -18,7 +18,7 @@ from toolkit.models.bento.sources import ROOT, sources_of
 from toolkit.models.model_file import ModelInfo, read_info
 from toolkit.models.store import find_model, models_dir, read_model
 from toolkit.models.workers.environments import Environment, environments_root, ready_environment
-from toolkit.models.workers.library import GUARD, Tool
+from toolkit.models.workers.library import COMMON, Tool
 from toolkit.models.workers.processes import last_words
 from toolkit.models.workers.tools import BENTOML
 from toolkit.settings import data_dir
@@ -185,7 +185,7 @@ def _run(place: Environment, arguments: list[str], scratch: Path, folder: Path) 
         "HOME": str(scratch / "tmp"),
         "TMPDIR": str(scratch / "tmp"),
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(GUARD),
+        "PYTHONPATH": str(COMMON),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "ignore",
         "BENTOML_HOME": str(scratch / "bentoml"),

@@ -18,7 +18,7 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 # From here on this process makes no connections.
-import toolkit.models.workers.scripts.guard.sitecustomize  # noqa: F401
+import toolkit.models.workers.scripts.common.sitecustomize  # noqa: F401
 from toolkit.errors import InputError
 from toolkit.models.serve.app import DEADLINE_SECS, Server, make_app
 from toolkit.models.serve.shelf import Shelf

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import toolkit
 from toolkit.models.workers.libraries import LIBRARIES
-from toolkit.models.workers.library import HOST
+from toolkit.models.workers.library import COMMON, HOST
 
 ROOT = Path(toolkit.__file__).parents[1]
 _BEGINNINGS = ("toolkit.models.bento.service", "toolkit.models.bento.proof")
@@ -20,7 +20,8 @@ def sources_of(backend: str) -> list[Path]:
     if backend in LIBRARIES:
         library = LIBRARIES[backend]
         # The state of its environment is told by its lock.
-        found |= {HOST, library.script, library.lock, *([library.sources] if library.sources.exists() else [])}
+        found |= {HOST, *COMMON.glob("*.py"), library.script, library.lock}
+        found |= {library.sources} if library.sources.exists() else set()
     return sorted(found)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 HOST = HERE / "scripts" / "host.py"
-# On every worker's PYTHONPATH: its `sitecustomize` closes the way to the network in each process that it starts.
-GUARD = HERE / "scripts" / "guard"
+# On every worker's PYTHONPATH: `sitecustomize` closes the way to the network in each process that it starts.
+COMMON = HERE / "scripts" / "common"
 # Of what goes into a worker and comes out; the host says the same number or is not believed.
 CONTRACT = 2
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.models.workers.environments import Environment
-from toolkit.models.workers.library import GUARD, HOST, Tool
+from toolkit.models.workers.library import COMMON, HOST, Tool
 
 KEPT_OUTPUT_BYTES = 16_384
 
@@ -105,8 +105,8 @@ def _variables(environment: Environment, scratch: Path) -> dict[str, str]:
         "TMPDIR": str(scratch / "tmp"),
         "LANG": "C.UTF-8",
         "PYTHONHASHSEED": "0",
-        "PYTHONPATH": str(GUARD),
-        # The guard lies beside Lockstep's own modules, where nothing is to be written.
+        "PYTHONPATH": str(COMMON),
+        # These modules lie beside Lockstep's own modules, where nothing is to be written.
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "ignore",
         "MPLBACKEND": "Agg",

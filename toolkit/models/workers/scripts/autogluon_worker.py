@@ -20,6 +20,7 @@ import pandas as pd
 from autogluon.features.generators import IdentityFeatureGenerator
 from autogluon.tabular import TabularPredictor, models
 from autogluon.tabular.configs.hyperparameter_configs import get_hyperparameter_config
+from in_time import cut
 
 METRICS = {
     "auc": "roc_auc",
@@ -110,18 +111,6 @@ def searched(config: dict[str, Any], x: Any, y: Any, weight: Any) -> Any:
         num_bag_folds=0, num_stack_levels=0, dynamic_stacking=False, calibrate=False,
         calibrate_decision_threshold=False, num_cpus=1, num_gpus=0,
     )  # fmt: skip
-
-
-def cut(y: Any, percent: int, gap: int) -> tuple[int, int]:
-    """Rows before the first of these are learned from, the second is the first that is scored."""
-    score = len(y) - len(y) * percent // 100
-    learn = score - gap
-    if learn < 1 or score >= len(y) or not (0 < y[:learn].mean() < 1 and 0 < y[score:].mean() < 1):
-        raise ValueError(
-            str(len(y)) + " rows are too few to learn from the earlier ones and score on the last "
-            + str(percent) + " % with both classes in each part"
-        )  # fmt: skip
-    return learn, score
 
 
 def candidates(config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from in_time import cut
 
 # Its name of a metric, its name of the score, and whether more is better.
 METRICS = {"auc": ("val_auc", True), "accuracy": ("val_accuracy", True), "log_loss": ("val_loss", False)}
@@ -124,18 +125,6 @@ def searched(config: dict[str, Any], x: Any, y: Any, weight: Any) -> tuple[list[
     best = search.tuner.hypermodel.build(trials[0][1].hyperparameters)
     board = [board_row(score, trial, settings["metric"], secs[trial.trial_id]) for score, trial in trials]
     return board, plan(best), plain(keras.optimizers.serialize(best.optimizer))
-
-
-def cut(y: Any, percent: int, gap: int) -> tuple[int, int]:
-    """Rows before the first of these are learned from, the second is the first that is scored."""
-    score = len(y) - len(y) * percent // 100
-    learn = score - gap
-    if learn < 1 or score >= len(y) or not (0 < y[:learn].mean() < 1 and 0 < y[score:].mean() < 1):
-        raise ValueError(
-            str(len(y)) + " rows are too few to learn from the earlier ones and score on the last "
-            + str(percent) + " % with both classes in each part"
-        )  # fmt: skip
-    return learn, score
 
 
 def timed(run: Any, secs: dict[str, float]) -> Any:

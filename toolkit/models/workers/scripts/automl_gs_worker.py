@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from in_time import cut
 
 xgb: Any = importlib.import_module("xgboost")
 
@@ -121,18 +122,6 @@ def searched(config: dict[str, Any], x: Any, y: Any) -> list[dict[str, Any]]:
         col_types={**dict.fromkeys(names, "numeric"), "y": "categorical"},
     )  # fmt: skip
     return leaderboard(pd.read_csv("automl_results.csv"), settings["metric"], secs)
-
-
-def cut(y: Any, percent: int, gap: int) -> tuple[int, int]:
-    """Rows before the first of these are learned from, the second is the first that is scored."""
-    score = len(y) - len(y) * percent // 100
-    learn = score - gap
-    if learn < 1 or score >= len(y) or not (0 < y[:learn].mean() < 1 and 0 < y[score:].mean() < 1):
-        raise ValueError(
-            str(len(y)) + " rows are too few to learn from the earlier ones and score on the last "
-            + str(percent) + " % with both classes in each part"
-        )  # fmt: skip
-    return learn, score
 
 
 def edited(script: str, names: list[str], learn: int, score: int) -> str:

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from in_time import folds
 from joblib import parallel_config
 from sklearn.base import clone
-from sklearn.model_selection import RandomizedSearchCV, TimeSeriesSplit
+from sklearn.model_selection import RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
@@ -101,17 +102,6 @@ def load(folder: Path) -> Any:
         return probability(np.take(x, columns, axis=1) * scaler.scale_ + scaler.min_)
 
     return predict
-
-
-def folds(y: Any, wanted: int, gap: int) -> Any:
-    """Folds that learn from earlier rows and score on later ones, fewer than wanted where some would see one class."""
-    for count in range(wanted, 1, -1):
-        if len(y) // (count + 1) <= gap:
-            continue
-        splitter = TimeSeriesSplit(count, gap=gap)
-        if all(0 < y[part].mean() < 1 for split in splitter.split(y) for part in split):
-            return splitter
-    raise ValueError(str(len(y)) + " rows are too few for two folds in order of time with both classes in each part")
 
 
 def prepared(kind: str, seed: int, x: Any, y: Any) -> tuple[list[int], Any, dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 import joblib
 import numpy as np
 from flaml import AutoML, tune
-from sklearn.model_selection import TimeSeriesSplit
+from in_time import folds
 
 METRICS = {"auc": "roc_auc", "accuracy": "accuracy", "f1": "f1", "average_precision": "ap", "log_loss": "log_loss"}
 # FLAML minimises: these as they are, the others as 1 minus the score.
@@ -91,17 +91,6 @@ def spaces(config: dict[str, Any], rows: int) -> dict[str, Any]:
             # Otherwise LightGBM measures which of two ways is the faster one, and they add in different orders.
             found[name].update({"deterministic": {"domain": True}, "force_row_wise": {"domain": True}})
     return found
-
-
-def folds(y: Any, wanted: int, gap: int) -> Any:
-    """Folds that learn from earlier rows and score on later ones, fewer than wanted where some would see one class."""
-    for count in range(wanted, 1, -1):
-        if len(y) // (count + 1) <= gap:
-            continue
-        splitter = TimeSeriesSplit(count, gap=gap)
-        if all(0 < y[part].mean() < 1 for split in splitter.split(y) for part in split):
-            return splitter
-    raise ValueError(str(len(y)) + " rows are too few for two folds in order of time with both classes in each part")
 
 
 def leaderboard(search: Any, metric: str) -> list[dict[str, Any]]:

@@ -110,7 +110,9 @@ def fit(script: Path, scratch: Path) -> None:
     except Exception as error:
         result.update({"status": "error", "error": {"type": type(error).__name__, "message": str(error)[:2000]}})
     result["secs"] = time.monotonic() - started
-    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Its own, or that of the largest process that it waited for.
+    counted = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    result["peak_mb"] = max(resource.getrusage(who).ru_maxrss for who in counted) / 1024
     write_json(scratch / "result.json", result)
 
 

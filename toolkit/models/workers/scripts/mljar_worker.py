@@ -18,7 +18,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import TimeSeriesSplit
+from in_time import folds
 
 METRICS = {
     "auc": "auc", "accuracy": "accuracy", "f1": "f1", "average_precision": "average_precision", "log_loss": "logloss",
@@ -134,17 +134,6 @@ def steady_lightgbm() -> None:
             self.learner_params.update(STEADY)
 
     row["class"] = Steady
-
-
-def folds(y: Any, wanted: int, gap: int) -> Any:
-    """Folds that learn from earlier rows and score on later ones, fewer than wanted where some would see one class."""
-    for count in range(wanted, 1, -1):
-        if len(y) // (count + 1) <= gap:
-            continue
-        splitter = TimeSeriesSplit(count, gap=gap)
-        if all(0 < y[part].mean() < 1 for split in splitter.split(y) for part in split):
-            return splitter
-    raise ValueError(str(len(y)) + " rows are too few for two folds in order of time with both classes in each part")
 
 
 def leaderboard(search: Any, metric: str) -> list[dict[str, Any]]:

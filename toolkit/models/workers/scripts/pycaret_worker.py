@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from in_time import folds
 from pycaret.classification import ClassificationExperiment, load_model
 from sklearn.base import clone
 from sklearn.metrics import log_loss
-from sklearn.model_selection import TimeSeriesSplit
 from sklearn.utils.validation import has_fit_parameter
 
 METRICS = {"auc": "AUC", "accuracy": "Accuracy", "precision": "Prec.", "f1": "F1", "mcc": "MCC", "log_loss": "Log Loss"}
@@ -101,17 +101,6 @@ def begun(config: dict[str, Any], x: Any, y: Any) -> Any:
     )  # fmt: skip
     experiment.add_metric("log_loss", "Log Loss", log_loss, target="pred_proba", greater_is_better=False)
     return experiment
-
-
-def folds(y: Any, wanted: int, gap: int) -> Any:
-    """Folds that learn from earlier rows and score on later ones, fewer than wanted where some would see one class."""
-    for count in range(wanted, 1, -1):
-        if len(y) // (count + 1) <= gap:
-            continue
-        splitter = TimeSeriesSplit(count, gap=gap)
-        if all(0 < y[part].mean() < 1 for split in splitter.split(y) for part in split):
-            return splitter
-    raise ValueError(str(len(y)) + " rows are too few for two folds in order of time with both classes in each part")
 
 
 def code_of(model: Any, weighted: bool) -> str:

@@ -20,9 +20,9 @@ from typing import Any
 import joblib
 import numpy as np
 import sklearn
+from in_time import folds
 from sklearn import metrics
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import TimeSeriesSplit
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
@@ -230,17 +230,6 @@ def extras(pipeline: Any, weight: Any) -> dict[str, Any]:
     name, model = pipeline.steps[-1]
     taken = weight is not None and has_fit_parameter(model, "sample_weight")
     return {name + "__sample_weight": weight} if taken else {}
-
-
-def folds(y: Any, wanted: int, gap: int) -> Any:
-    """Folds that learn from earlier rows and score on later ones, fewer than wanted where some would see one class."""
-    for count in range(wanted, 1, -1):
-        if len(y) // (count + 1) <= gap:
-            continue
-        splitter = TimeSeriesSplit(count, gap=gap)
-        if all(0 < y[part].mean() < 1 for split in splitter.split(y) for part in split):
-            return splitter
-    raise ValueError(str(len(y)) + " rows are too few for two folds in order of time with both classes in each part")
 
 
 def code_of(pipeline: Any, weight_name: str | None) -> str:
