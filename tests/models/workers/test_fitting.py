@@ -173,3 +173,9 @@ def test_a_worker_is_not_started_where_its_interpreter_is_gone(library: Library)
     place = Environment(library, Path("/nowhere/envs/fake"), "ready")
     with pytest.raises(WorkerError, match=r"cannot be started .*toolkit model backends install fake"):
         Resident(place).greet()
+
+
+def test_the_memory_is_that_of_the_fit_whatever_the_caller_holds(library: Library) -> None:
+    held = np.ones(100_000_000)
+    model = fitted(library, "works")
+    assert 10.0 < model.timings["peak_mb"] < held.nbytes / 2**20 / 2
