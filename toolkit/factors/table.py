@@ -100,7 +100,9 @@ def expand_spec(text: str) -> list[FactorSpec]:
 
 
 def spec_packages(text: str) -> tuple[str, ...]:
-    """Packages whose versions decide the values of a text's factor, none where it names none; nothing is imported."""
+    """Packages whose versions decide the values of a text's factor; none where it names none, or a set, whose factors
+    are to be asked for one by one. Nothing is imported.
+    """
     match = _SPEC.fullmatch(text.strip())
     name = "" if match is None else match["name"]
     return get_factor(name).packages if name in factor_names() else ()

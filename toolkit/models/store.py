@@ -254,25 +254,34 @@ def checked_name(name: str) -> str:
 
 
 def check_libraries(info: ModelInfo) -> None:
-    """`InputError` where a library that the bundle's files need is of another version here, or is not installed; or one
-    that computes its features is of another version (who only predicts need not have it).
+    """`InputError` where a library that the bundle's files need is of another version here, or is not installed; or
+    those that compute its features are all there (who only predicts need not have them), one in another version.
     """
-    files = _BOUND.get(info.backend, {})
-    for package, digits in (files | dict.fromkeys(info.facts.get("feature_packages", ()), _EXACT)).items():
-        made = info.libraries.get(package)
-        try:
-            here = version(package)
-        except PackageNotFoundError:
-            if package not in files:
-                continue
+    bound = dict(_BOUND.get(info.backend, {}))
+    for package in bound:
+        if _installed(package) is None:
             raise InputError(
-                f"model {info.id} needs {package} {made}, which is not installed; install the extra lockstep[models]"
-            ) from None
+                f"model {info.id} needs {package} {info.libraries.get(package)}, which is not installed; install the "
+                f"extra lockstep[models]"
+            )
+    computing = info.facts.get("feature_packages", ())
+    if all(_installed(package) for package in computing):
+        bound |= dict.fromkeys(computing, _EXACT)
+    for package, digits in bound.items():
+        made, here = info.libraries.get(package), str(_installed(package))
         if made is None or made.split(".")[:digits] != here.split(".")[:digits]:
             raise InputError(
                 f"model {info.id} was made with {package} {made}, and {here} is installed; its predictions could be "
                 f"others: train it again, or install that version"
             )
+
+
+def _installed(package: str) -> str | None:
+    """Its version; None where it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _install(half: Path, folder: Path) -> None:

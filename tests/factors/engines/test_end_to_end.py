@@ -1,6 +1,7 @@
 """Features of every engine through a dataset, a model, its verification, the registry, and the executor's window."""
 
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import pytest
@@ -130,10 +131,24 @@ def test_a_bundle_is_bound_to_the_versions_that_made_its_features(
     monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path))
     window = {"from_ms": 0, "until_ms": DAY_MS}
     folder = save_model(trained, "engines", facts={"window": window})
-    assert feature_packages(FEATURES) == ("tsfresh", "prophet", "hmmlearn", "scikit-learn")
+    assert feature_packages(FEATURES) == (
+        "tsfresh", "statsmodels", "scipy", "PyWavelets", "pandas", "prophet", "cmdstanpy", "hmmlearn", "scikit-learn",
+    )  # fmt: skip
     info = read_info(folder)
     assert set(feature_packages(FEATURES)) <= set(info.libraries)
     assert read_model(folder).predict(data.x).tobytes() == trained.predict(data.x).tobytes()
     other = replace(info, libraries={**info.libraries, "prophet": "1.0"})
     with pytest.raises(InputError, match=r"was made with prophet 1\.0, and .* is installed"):
         check_libraries(other)
+
+    def without_prophet(package: str) -> str:
+        if package == "prophet":
+            raise PackageNotFoundError(package)
+        return version(package)
+
+    # Who cannot compute the features only predicts.
+    monkeypatch.setattr("toolkit.models.store.version", without_prophet)
+    check_libraries(replace(info, libraries={**info.libraries, "statsmodels": "0.1"}))
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"was made with statsmodels 0\.1, and .* is installed"):
+        check_libraries(replace(info, libraries={**info.libraries, "statsmodels": "0.1"}))

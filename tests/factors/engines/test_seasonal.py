@@ -1,13 +1,16 @@
 """Prophet's continuation against `Prophet.predict`, planted trends and seasons, and which fits are made."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.factors.engines.cases import forget
+from tests.factors.engines.cases import bits, forget
 from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.series import Bars, from_arrays
-from toolkit.errors import InputError
+from toolkit.errors import InputError, RunError
 from toolkit.factors import factor_lookback
 from toolkit.factors.engines.libraries import library
 from toolkit.factors.engines.seasonal import FITS, Continuation, fit_continuation, seasons
@@ -121,6 +124,56 @@ def test_a_constant_window_has_no_residual() -> None:
 def fit_in_library(log_close: FloatArray) -> Continuation | None:
     with library("the test", "prophet"):
         return fit_continuation(FIRST_DAY, log_close)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, said: Mapping[str, str]) -> list[str]:
+    """Stan's program fails with these words, by algorithm; the algorithms that were asked."""
+    from cmdstanpy import CmdStanModel
+
+    asked: list[str] = []
+    real = CmdStanModel.optimize
+
+    def optimize(self: CmdStanModel, *args: object, **kwargs: Any) -> object:
+        asked.append(kwargs["algorithm"])
+        if kwargs["algorithm"] in said:
+            raise RuntimeError(f"Error during optimization! Command 'x' failed: {said[kwargs['algorithm']]}")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(CmdStanModel, "optimize", optimize)
+    return asked
+
+
+GAVE_UP = "console log output: Optimization terminated with error: \n Line search failed to achieve a decrease"
+
+
+def test_where_stan_gives_up_the_other_algorithm_is_asked_and_then_there_is_no_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bars, t = daily(walk(200)), np.array([199])
+    expected = bars.factor_at(t, "prophet_trend", 150, 7)[0]
+    forget()
+    asked = failing(monkeypatch, {"LBFGS": GAVE_UP})
+    assert bars.factor_at(t, "prophet_trend", 150, 7)[0] == pytest.approx(expected, abs=1e-3)
+    assert asked == ["LBFGS", "Newton"]
+    forget()
+    failing(monkeypatch, {"LBFGS": GAVE_UP, "Newton": "Error evaluating model log probability: Non-finite gradient."})
+    assert np.isnan(bars.factor_at(t, "prophet_trend", 150, 7)).all()
+    # What was planted stays out of other tests.
+    forget()
+
+
+def test_a_program_that_was_killed_is_an_error_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars, t = daily(walk(200)), np.array([199])
+    expected = bars.factor_at(t, "prophet_residual", 150, 7)
+    forget()
+    with monkeypatch.context() as broken:
+        failing(broken, {"LBFGS": "console log output: Initial log joint probability = -36.5"})
+        with pytest.raises(RunError, match=r"Prophet's fit was ended before it found anything \(.*-36.5\); see that"):
+            bars.factor_at(t, "prophet_residual", 150, 7)
+        broken.setattr("tempfile.tempdir", "/proc/nowhere")
+        with pytest.raises(RunError, match=r"room for temporary files, and ask again"):
+            bars.factor_at(t, "prophet_residual", 150, 7)
+    assert bits(bars.factor_at(t, "prophet_residual", 150, 7)) == bits(expected)
 
 
 def test_lookbacks_and_intervals() -> None:

@@ -69,11 +69,11 @@ def test_a_filtered_probability_stays_what_it_was_and_a_smoothed_one_would_not()
     assert fit is not None
     assert (np.diff(fit.variance) > 0).all()
     x = returns[:700] / fit.scale
-    ours = filtered(x, fit.start, fit.moves, fit.mean, fit.variance)
-    assert bits(filtered(x[:600], fit.start, fit.moves, fit.mean, fit.variance)) == bits(ours[:600])
+    ours = filtered(x, fit.start, fit.moves, fit.variance)
+    assert bits(filtered(x[:600], fit.start, fit.moves, fit.variance)) == bits(ours[:600])
     model = GaussianHMM(3, covariance_type="diag")
     model.n_features, model.startprob_, model.transmat_ = 1, fit.start, fit.moves
-    model.means_, model.covars_ = fit.mean[:, None], fit.variance[:, None]
+    model.means_, model.covars_ = np.zeros((3, 1)), fit.variance[:, None]
     for t in (0, 1, 250, 499, 563, 699):
         np.testing.assert_allclose(ours[t], model.predict_proba(x[: t + 1, None])[-1], atol=1e-9)
     smoothed = model.predict_proba(x[:, None])
@@ -144,3 +144,64 @@ def test_an_outlier_that_no_state_explains_has_a_probability_still() -> None:
         values = jumped.factor_at(t, f"{name}_probability", *params)
         assert np.isfinite(values).all()
         assert jumped.factor_at(np.array([800]), name, *params)[0] == 1.0
+
+
+@pytest.mark.parametrize("sigmas", [-8.0, 15.0, -40.0, 200.0])
+@pytest.mark.parametrize("params", [(2, 100, 50), (3, 300, 150), (4, 600, 60)])
+def test_a_crash_in_the_fitted_window_is_wild_wherever_it_is(sigmas: float, params: tuple[int, int, int]) -> None:
+    _, window, refit = params
+    rng = np.random.default_rng(0)
+    n = 1200
+    closed = 400_000 + np.arange(n) + 1
+    anchor = int(np.flatnonzero(closed % refit == 0)[-1])
+    for last in (anchor, anchor - window // 2):
+        change = rng.normal(0, np.where(wild(n), 0.005, 0.002))
+        change[last] = sigmas * 0.003
+        close = 100 * np.exp(np.cumsum(change))
+        bars = from_arrays(400_000 * HOUR_MS + HOUR_MS * np.arange(n, dtype=np.int64), close, close, close, close,
+                           np.ones(n), interval="1h")  # fmt: skip
+        t = np.arange(anchor, min(anchor + refit, n))
+        states = bars.factor_at(t, "market_state_hmm", *params)
+        assert np.isfinite(states).all()
+        assert np.isfinite(bars.factor_at(t, "market_state_hmm_probability", *params)).all()
+        if last == anchor:
+            assert states[0] == params[0] - 1
+        with library("the test", "hmmlearn.hmm"):
+            fit = fit_markov(params[0], change[anchor - window + 1 : anchor + 1])
+        assert fit is not None
+        np.testing.assert_allclose(fit.moves.sum(axis=1), 1.0)
+        assert (fit.moves > 0.0).all()
+
+
+def test_the_markov_model_is_that_of_a_textbook() -> None:
+    """Baum and Welch by hand, with means of 0 and the same priors, from the same start."""
+    returns = log_returns(planted(2).close)[1:601]
+    with library("the test", "hmmlearn.hmm"):
+        fit = fit_markov(2, returns)
+    assert fit is not None
+    x = returns / returns.std()
+    parts = np.array_split(np.argsort(np.abs(x), kind="stable"), 2)
+    variance = np.array([np.mean(x[part] ** 2) + 0.01 for part in parts])
+    start, moves = np.full(2, 0.5), np.array([[0.95, 0.05], [0.05, 0.95]])
+    for _ in range(200):
+        density = np.exp(-0.5 * x[:, None] ** 2 / variance) / np.sqrt(2 * np.pi * variance)
+        ahead, behind = np.empty((600, 2)), np.ones((600, 2))
+        ahead[0] = start * density[0]
+        ahead[0] /= ahead[0].sum()
+        for i in range(1, 600):
+            ahead[i] = (ahead[i - 1] @ moves) * density[i]
+            ahead[i] /= ahead[i].sum()
+        for i in range(598, -1, -1):
+            behind[i] = moves @ (density[i + 1] * behind[i + 1])
+            behind[i] /= behind[i].sum()
+        posterior = ahead * behind
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        pairs = ahead[:-1, :, None] * moves * (density[1:] * behind[1:])[:, None, :]
+        pairs /= pairs.sum(axis=(1, 2), keepdims=True)
+        start = posterior[0]
+        moves = pairs.sum(axis=0) + 1e-3
+        moves /= moves.sum(axis=1, keepdims=True)
+        variance = (0.01 + posterior.T @ x**2) / posterior.sum(axis=0)
+    # hmmlearn stops when a step gains less than 0.001 in log likelihood.
+    np.testing.assert_allclose(fit.variance, variance, rtol=0.01)
+    np.testing.assert_allclose(fit.moves, moves, atol=0.003)

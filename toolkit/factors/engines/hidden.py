@@ -1,10 +1,13 @@
 """States of the market as those of a hidden Markov model of the returns: filtered, never smoothed.
 
-The model (hmmlearn's Gaussian emissions, Baum and Welch's EM) is fitted on the absolute schedule of `anchors`, on the
-window of log returns before the anchor, and starts from equal parts of the window by size of the return, so there is
-nothing random in it. The probability at a bar is that of the forward algorithm, which goes from the first bar of the
-fitted window to that bar: what is known at its close. Smoothed probabilities and Viterbi's path, which hmmlearn's
-`predict` gives, revise a bar by the bars after it; neither is used.
+The model (hmmlearn's Gaussian emissions of mean 0, Baum and Welch's EM) is fitted on the absolute schedule of
+`anchors`, on the window of log returns before the anchor, and starts from equal parts of the window by size of the
+return, so there is nothing random in it. A bar's mean return is nothing beside its deviation, and a state with a mean
+of its own settles on a single crash, has no variance there, and would be taken for the calmest.
+
+The probability at a bar is that of the forward algorithm, which goes from the first bar of the fitted window to that
+bar: what is known at its close. Smoothed probabilities and Viterbi's path, which hmmlearn's `predict` gives, revise a
+bar by the bars after it; neither is used.
 """
 
 from functools import partial
@@ -25,22 +28,27 @@ from toolkit.types import FloatArray, IntArray
 # How long a state lasts to begin with, and the prior of its variance, in units of the window's.
 _STAYS = 0.95
 _VARIANCE_PRIOR = 1e-2
+# Of each move: one that was never seen, as from a state of the last bar alone, may still come.
+_MOVES_PRIOR = 1e-3
+# Weight of the prior that means are 0: hmmlearn estimates no variances where it is told to leave the means alone.
+_AT_ZERO = 1e12
 
 
 class Markov(NamedTuple):
-    """States ascending by variance. scale: what returns are divided by; start: float64[s]; moves: [s, s], from row to
-    column; mean, variance: [s], of scaled returns."""
+    """States ascending by variance. scale: what returns are divided by; start: float64[s]; moves: [s, s] above 0, from
+    row to column; variance: [s], of scaled returns."""
 
     scale: float
     start: FloatArray
     moves: FloatArray
-    mean: FloatArray
     variance: FloatArray
 
 
 @kernel
-def filtered(x: FloatArray, start: FloatArray, moves: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray:
+def filtered(x: FloatArray, start: FloatArray, moves: FloatArray, variance: FloatArray) -> FloatArray:
     """float64[n, s]: probability of each state at each bar given the bars up to it (forward algorithm, Rabiner 1989).
+
+    Moves are above 0, so that from the second bar on each state can be reached.
 
     Twin: the last row of hmmlearn's `predict_proba` of the bars up to each one.
     """
@@ -51,8 +59,7 @@ def filtered(x: FloatArray, start: FloatArray, moves: FloatArray, mean: FloatArr
     for i in range(n):
         top = -np.inf
         for s in range(states):
-            off = x[i] - mean[s]
-            density[s] = -0.5 * (np.log(2.0 * pi * variance[s]) + off * off / variance[s])
+            density[s] = -0.5 * (np.log(2.0 * pi * variance[s]) + x[i] * x[i] / variance[s])
             if reached[s] > 0.0:
                 top = max(top, density[s])
         total = 0.0
@@ -82,8 +89,10 @@ def fit_markov(states: int, window: FloatArray) -> Markov | None:
     x = window / scale
     # Equal parts by size, earlier bars first among equals.
     parts = np.array_split(np.argsort(np.abs(x), kind="stable"), states)
-    model = GaussianHMM(states, covariance_type="diag", n_iter=100, tol=1e-3, init_params="", implementation="log",
-                        covars_prior=_VARIANCE_PRIOR)  # fmt: skip
+    model = GaussianHMM(
+        states, covariance_type="diag", n_iter=100, tol=1e-3, init_params="", implementation="log",
+        covars_prior=_VARIANCE_PRIOR, transmat_prior=1.0 + _MOVES_PRIOR, means_weight=_AT_ZERO,
+    )  # fmt: skip
     model.n_features = 1
     model.startprob_ = np.full(states, 1.0 / states)
     model.transmat_ = np.full((states, states), (1.0 - _STAYS) / (states - 1)) + np.eye(states) * (
@@ -95,13 +104,12 @@ def fit_markov(states: int, window: FloatArray) -> Markov | None:
         model.fit(x[:, None])
         variance = model.covars_[:, 0, 0]
     except ValueError:
-        # A state that nothing was in has no row of transitions.
         return None
     order = np.argsort(variance, kind="stable")
     moves = np.ascontiguousarray(model.transmat_[order][:, order])
-    found = Markov(scale, model.startprob_[order], moves, model.means_[order, 0], variance[order])
-    usable = all(np.isfinite(one).all() for one in found[1:]) and bool((found.variance > 0.0).all())
-    return found if usable else None
+    found = Markov(scale, model.startprob_[order], moves, variance[order])
+    finite = all(np.isfinite(one).all() for one in found[1:])
+    return found if finite and (moves > 0.0).all() and (found.variance > 0.0).all() else None
 
 
 def markov_probabilities(bars: Bars, indices: IntArray, states: int, window: int, refit: int) -> FloatArray:
@@ -112,7 +120,7 @@ def markov_probabilities(bars: Bars, indices: IntArray, states: int, window: int
         span = part.of(returns)
         fit = FITS.get(partial(fit_markov, states), span[:window], states)
         if fit is not None:
-            out[part.rows] = filtered(span / fit.scale, fit.start, fit.moves, fit.mean, fit.variance)[part.last]
+            out[part.rows] = filtered(span / fit.scale, fit.start, fit.moves, fit.variance)[part.last]
     return out
 
 

@@ -131,7 +131,7 @@ def _lookback(interval_ms: int, states: int, window: int, refit: int, span: int)
     params=[STATES, WINDOW, REFIT, SPAN],
     lookback=_lookback,
     sparse=True,
-    packages=("scikit-learn",),
+    packages=("scikit-learn", "scipy"),
 )
 def market_state_mixture(bars: Bars, indices: IntArray, states: int, window: int, refit: int, span: int) -> FloatArray:
     """State of the market, 0 = the calmest: likeliest part of a Gaussian mixture over volatility and return of `span`
@@ -145,7 +145,7 @@ def market_state_mixture(bars: Bars, indices: IntArray, states: int, window: int
     params=[STATES, WINDOW, REFIT, SPAN],
     lookback=_lookback,
     sparse=True,
-    packages=("scikit-learn",),
+    packages=("scikit-learn", "scipy"),
 )
 def market_state_mixture_probability(
     bars: Bars, indices: IntArray, states: int, window: int, refit: int, span: int

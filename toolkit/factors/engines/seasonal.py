@@ -17,7 +17,7 @@ import numpy as np
 from toolkit.bars.intervals import DAY_MS
 from toolkit.bars.series import Bars
 from toolkit.compiled import kernel
-from toolkit.errors import InputError
+from toolkit.errors import InputError, RunError
 from toolkit.factors.engines.libraries import Fits
 from toolkit.factors.registry import Param, factor
 from toolkit.types import FloatArray, IntArray
@@ -27,6 +27,9 @@ REFIT = Param("refit", 7, maximum=366)
 AHEAD = Param("ahead", 1, maximum=366)
 TWO_YEARS = 730
 _SEED = 0
+_PACKAGES = ("prophet", "cmdstanpy", "pandas")
+# Stan's own words where it gives up on the numbers; a program that was killed, or has no room, says none of them.
+_GAVE_UP = ("terminated with error", "Initialization fail", "Error evaluating")
 
 
 class Continuation(NamedTuple):
@@ -70,23 +73,42 @@ FITS = Fits["Continuation | None"]("prophet_trend", "prophet")
 
 
 def fit_continuation(anchor: int, log_close: FloatArray) -> Continuation | None:
-    """The fit of the days that closed up to `anchor` (days since the epoch); None where Stan finds none."""
+    """The fit of the days that closed up to `anchor` (days since the epoch); None where Stan finds none.
+
+    Raises
+    ------
+    RunError : Stan's program could not be run, or was ended; what it would have found is not known.
+    """
     import pandas as pd
-    from prophet import Prophet
 
     closes = np.arange(anchor - len(log_close) + 1, anchor + 1, dtype=np.int64) * DAY_MS
     frame = pd.DataFrame({"ds": pd.to_datetime(closes, unit="ms"), "y": log_close})
+    # As Prophet itself goes on; but of a program that was killed it would say that there is nothing to be found.
+    model = _fitted(frame) or _fitted(frame, algorithm="Newton")
+    return None if model is None else _continuation(model, len(log_close) - 1)
+
+
+def _fitted(frame: Any, **how: str) -> Any:
+    """A `Prophet`, None where Stan gives up."""
+    from prophet import Prophet
+
     # Scaled between lowest and highest, so that the unit of the price is of no matter.
     model: Any = Prophet(
-        weekly_seasonality=3, yearly_seasonality=10 if len(log_close) >= TWO_YEARS else False,
+        weekly_seasonality=3, yearly_seasonality=10 if len(frame) >= TWO_YEARS else False,
         daily_seasonality=False, uncertainty_samples=0, scaling="minmax",
     )  # fmt: skip
-    with TemporaryDirectory(prefix="lockstep-prophet-") as folder:
-        try:
-            model.fit(frame, seed=_SEED, output_dir=folder)
-        except RuntimeError:
+    model.stan_backend.set_options(newton_fallback=False)
+    try:
+        with TemporaryDirectory(prefix="lockstep-prophet-") as folder:
+            model.fit(frame, seed=_SEED, output_dir=folder, **how)
+    except (RuntimeError, OSError) as error:
+        if any(words in str(error) for words in _GAVE_UP):
             return None
-    return _continuation(model, len(log_close) - 1)
+        raise RunError(
+            f"Prophet's fit was ended before it found anything ({' '.join(str(error).split())[-200:]}); see that there "
+            f"is memory, and room for temporary files, and ask again"
+        ) from error
+    return model
 
 
 def _continuation(model: Any, days: int) -> Continuation:
@@ -151,7 +173,7 @@ def _lookback(interval_ms: int, window: int, refit: int, ahead: int = 0) -> int:
     return (window + refit) * (DAY_MS // interval_ms) - 1
 
 
-@factor("prophet_trend", params=[WINDOW, REFIT], lookback=_lookback, sparse=True, packages=("prophet",))
+@factor("prophet_trend", params=[WINDOW, REFIT], lookback=_lookback, sparse=True, packages=_PACKAGES)
 def prophet_trend(bars: Bars, indices: IntArray, window: int, refit: int) -> FloatArray:
     """Slope of Prophet's trend, a day, as a fraction of the price (of its logarithm); fitted every `refit` days on the
     `window` days closed before.
@@ -159,7 +181,7 @@ def prophet_trend(bars: Bars, indices: IntArray, window: int, refit: int) -> Flo
     return _said(bars, indices, window, refit).slope
 
 
-@factor("prophet_season", params=[WINDOW, REFIT], lookback=_lookback, sparse=True, packages=("prophet",))
+@factor("prophet_season", params=[WINDOW, REFIT], lookback=_lookback, sparse=True, packages=_PACKAGES)
 def prophet_season(bars: Bars, indices: IntArray, window: int, refit: int) -> FloatArray:
     """How far Prophet's season (week; year with a window of 730 days or more) puts the price above its trend at the
     close, as a fraction (of its logarithm).
@@ -167,14 +189,14 @@ def prophet_season(bars: Bars, indices: IntArray, window: int, refit: int) -> Fl
     return _said(bars, indices, window, refit).season
 
 
-@factor("prophet_ahead", params=[WINDOW, REFIT, AHEAD], lookback=_lookback, sparse=True, packages=("prophet",))
+@factor("prophet_ahead", params=[WINDOW, REFIT, AHEAD], lookback=_lookback, sparse=True, packages=_PACKAGES)
 def prophet_ahead(bars: Bars, indices: IntArray, window: int, refit: int, ahead: int) -> FloatArray:
     """Prophet's forecast of the logarithm of the price `ahead` days after the close less that at the close."""
     said = _said(bars, indices, window, refit, ahead)
     return said.slope * ahead + (said.later - said.season)
 
 
-@factor("prophet_residual", params=[WINDOW, REFIT], lookback=_lookback, sparse=True, packages=("prophet",))
+@factor("prophet_residual", params=[WINDOW, REFIT], lookback=_lookback, sparse=True, packages=_PACKAGES)
 def prophet_residual(bars: Bars, indices: IntArray, window: int, refit: int) -> FloatArray:
     """Logarithm of the close less Prophet's forecast of it, in the sigmas of the fit's errors; NaN if those are 0."""
     said = _said(bars, indices, window, refit)

@@ -26,6 +26,8 @@ _UNDEFINED = (ValueError, ZeroDivisionError, IndexError, FloatingPointError, np.
 # What calculators that name their own features are called on to see the names.
 _PROBE = np.cos(np.arange(100.0) ** 2)
 _LIBRARY = ("tsfresh", "tsfresh.feature_extraction.feature_calculators")
+# With those that its calculators leave the work to.
+_PACKAGES = ("tsfresh", "statsmodels", "scipy", "PyWavelets", "pandas")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Calculator:
 
     def row(self, x: FloatArray) -> FloatArray:
         """float64[len(columns)]: the features of a window; NaN where one is undefined or infinite."""
-        out = np.full(len(self.columns), np.nan)
+        out = self.nothing()
         try:
             found = self._call(x)
         except _UNDEFINED:
@@ -54,6 +56,10 @@ class Calculator:
             value = found.get(name, np.nan)
             out[column] = value if np.isfinite(value) else np.nan
         return out
+
+    def nothing(self) -> FloatArray:
+        """float64[len(columns)]: NaN, the features of no window."""
+        return np.full(len(self.columns), np.nan)
 
     def _call(self, x: FloatArray) -> dict[str, float]:
         given: Any = x
@@ -160,21 +166,37 @@ def spelled(text: str) -> str:
     return name
 
 
+class _Extracted:
+    """What a calculator gave at bars of a series. It stays with the bars: it is little beside what it cost.
+
+    rows : int64[k], those bars, ascending; float64[k, columns]. Another pair takes its place whole.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.rows: tuple[IntArray, FloatArray] = (np.empty(0, np.int64), np.empty((0, columns)))
+
+    def add(self, at: IntArray, values: list[FloatArray]) -> None:
+        """Rows of bars that were not there; none where `at` is empty."""
+        if len(at):
+            both = np.concatenate((self.rows[0], at))
+            order = np.argsort(both)
+            self.rows = both[order], np.concatenate((self.rows[1], values))[order]
+
+
 def _values(bars: Bars, indices: IntArray, source: tuple[str, FloatArray], window: int, feature: str) -> FloatArray:
     """float64[k]: the feature of the last `window` values of a series at each index; NaN where one of them is."""
     name, series = source
     calculator, column = _places()[feature]
-    wanted = indices.tolist()
-    # Extracted rows stay with the bars: they are few beside what they cost.
-    rows: dict[int, FloatArray] = bars.memo(("extracted", name, window, calculator.name), dict)
-    if any(i not in rows for i in wanted):
+    kept = bars.memo(("extracted", name, window, calculator.name), lambda: _Extracted(len(calculator.columns)))
+    if len(np.setdiff1d(indices, kept.rows[0], assume_unique=True)):
         with library(*_LIBRARY):
-            for i in wanted:
-                # Another thread may have been here meanwhile, for another feature of the same calculator.
-                if i not in rows:
-                    x = _scaled(name, series[i - window + 1 : i + 1])
-                    rows[i] = np.full(len(calculator.columns), np.nan) if x is None else calculator.row(x)
-    return np.array([rows[i][column] for i in wanted])
+            # Another thread may have been here meanwhile, for another feature of the same calculator.
+            missing = np.setdiff1d(indices, kept.rows[0], assume_unique=True)
+            windows = (_scaled(name, series[i - window + 1 : i + 1]) for i in missing.tolist())
+            kept.add(missing, [calculator.nothing() if x is None else calculator.row(x) for x in windows])
+    at, values = kept.rows
+    out: FloatArray = values[np.searchsorted(at, indices), column]
+    return out
 
 
 def _scaled(source: str, x: FloatArray) -> FloatArray | None:
@@ -196,7 +218,7 @@ _FEATURE = Param("feature", "standard_deviation", spelled=spelled)
     params=[_WINDOW, _FEATURE],
     lookback=lambda interval_ms, window, feature: window + 1,
     sparse=True,
-    packages=("tsfresh",),
+    packages=_PACKAGES,
 )
 def tsfresh(bars: Bars, indices: IntArray, window: int, feature: str) -> FloatArray:
     """A feature of tsfresh's efficient set over the last `window` log returns of the close."""
@@ -209,7 +231,7 @@ def tsfresh(bars: Bars, indices: IntArray, window: int, feature: str) -> FloatAr
     params=[_WINDOW, _FEATURE],
     lookback=lambda interval_ms, window, feature: window,
     sparse=True,
-    packages=("tsfresh",),
+    packages=_PACKAGES,
 )
 def tsfresh_volume(bars: Bars, indices: IntArray, window: int, feature: str) -> FloatArray:
     """A feature of tsfresh's efficient set over the last `window` volumes, in units of their mean; NaN if all are 0."""
